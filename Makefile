@@ -1,0 +1,49 @@
+# Everything a person types: make app, make test, make lint, make clean.
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 7860
+# The usual Linux wheel of PyTorch brings gigabytes of CUDA libraries. Where there is no
+# NVIDIA driver to use them, the CPU build is taken from PyTorch's own index first.
+# TORCH_INDEX= (empty) leaves the choice to pip.
+TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),$(if $(shell command -v nvidia-smi 2>/dev/null),,https://download.pytorch.org/whl/cpu))
+
+BIN := .venv/bin
+
+.PHONY: help app test lint clean
+.DEFAULT_GOAL := help
+
+help: ## Show what can be made
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+app: .venv/.app ## Start the app on http://127.0.0.1:7860
+	$(BIN)/python app.py --host $(HOST) --port $(PORT)
+
+lint: .venv/.dev ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: .venv/.dev lint ## Check style and types, then run all tests in a real browser too
+	CHROMIUM="$$(bash .ci/chromium)" && export CHROMIUM && $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+clean: ## Remove the virtual environment and the caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "CAISeg needs Python 3.10 or newer; name one with make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+		{ rm -rf .venv; echo "Python cannot make a virtual environment; on Debian or Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+
+.venv/.app: requirements.txt | .venv/bin/python
+	@test -z "$(TORCH_INDEX)" || \
+		$(BIN)/pip install --quiet --no-deps --retries 1 --timeout 20 --index-url "$(TORCH_INDEX)" "$$(grep ^torch== $<)" || \
+		echo "No CPU build of PyTorch from $(TORCH_INDEX); taking the one that pip finds." >&2
+	$(BIN)/pip install --quiet -r $<
+	@touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.app
+	$(BIN)/pip install --quiet -r $<
+	@touch $@

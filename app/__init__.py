@@ -1,0 +1,1 @@
+"""The web app: views, annotation sessions and exports, on top of :mod:`caiseg`."""

@@ -1,0 +1,62 @@
+"""Long work that says how far it is."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+U = TypeVar("U")
+Report = Callable[[float], None]
+
+
+class _Outcome(Generic[T]):
+    """What the thread leaves behind: a value or an exception."""
+
+    value: T
+    error: BaseException | None = None
+
+
+def with_reports(
+    work: Callable[[Report], T], say: Callable[[float], U]
+) -> Generator[U, None, T]:
+    """Run ``work`` in a thread, and tell how far it is while it runs.
+
+    Args:
+        work: Gets a function to call with a fraction from 0 to 1.
+        say: Turns the newest fraction into what is yielded.
+
+    Returns:
+        What ``work`` returns, as the value of ``yield from``; what it raises is raised here.
+    """
+    reports: queue.SimpleQueue[float | None] = queue.SimpleQueue()
+    outcome: _Outcome[T] = _Outcome()
+
+    def run() -> None:
+        try:
+            outcome.value = work(reports.put)
+        except BaseException as error:
+            outcome.error = error
+        finally:
+            reports.put(None)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while (fraction := _newest(reports)) is not None:
+            yield say(fraction)
+    finally:
+        # Also when the person has left: two pieces of work must not share the processor's memory.
+        thread.join()
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.value
+
+
+def _newest(reports: queue.SimpleQueue[float | None]) -> float | None:
+    report = reports.get()
+    while report is not None and not reports.empty():
+        report = reports.get()
+    return report

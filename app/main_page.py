@@ -1,0 +1,45 @@
+"""The page: the viewer, and which handler answers which of its events."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from app.handlers import Handlers
+from app.viewer import VolumeViewer
+
+# Gradio looks for files to delete this often, and deletes those older than this.
+_CLEANING_SECONDS = (3600, 86_400)
+
+
+def build_page(models: list[str], upload_mb: int, handlers: Handlers) -> gr.Blocks:
+    """Lay out the page.
+
+    Args:
+        models: Names of the checkpoints on offer, the one to start with first.
+        upload_mb: MiB that an uploaded file may have.
+        handlers: The server's side of the page's events.
+    """
+    with gr.Blocks(
+        title="CAISeg",
+        analytics_enabled=False,
+        delete_cache=_CLEANING_SECONDS,
+        fill_width=True,
+        fill_height=True,
+    ) as page:
+        viewer = VolumeViewer(models, upload_mb)
+        # The value carries the whole list of actions, so of several quick events the last is
+        # enough; "once", the default, would lose those that come while one is answered.
+        common = {
+            "inputs": viewer,
+            "outputs": viewer,
+            "trigger_mode": "always_last",
+            "show_progress": "hidden",
+            "api_visibility": "private",
+        }
+        network = {"concurrency_id": "network", "concurrency_limit": 1}
+        viewer.open(handlers.open, **common, **network)
+        viewer.act(handlers.act, **common, **network)
+        viewer.details(handlers.details, **common)
+        viewer.save(handlers.save, **common)
+        page.unload(handlers.close)
+    return page

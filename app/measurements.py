@@ -1,0 +1,65 @@
+"""What a mask measures, and its surface for the 3-D view."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.measure import marching_cubes
+
+from app.packed_mask import PackedMask
+from caiseg.grids import Grid
+
+# A mesh of this many voxels a side is as fine as the small 3-D view can show.
+_SURFACE_VOXELS = 72
+
+
+def millilitres(mask: PackedMask, grid: Grid) -> float:
+    """Volume of a mask in mL."""
+    return mask.voxels * float(np.prod(grid.spacing)) / 1000
+
+
+def component_count(mask: PackedMask) -> int:
+    """Number of 26-connected components of a mask."""
+    _, count = ndimage.label(mask.crop(), structure=np.ones((3, 3, 3)))
+    return int(count)
+
+
+def surface(mask: PackedMask, grid: Grid) -> dict[str, Any]:
+    """Triangulate the boundary of a mask.
+
+    Args:
+        mask: A mask on ``grid``.
+        grid: The display grid.
+
+    Returns:
+        A JSON document: ``vertices``, base64 of little-endian float32 triples in RAS+ mm, and
+        ``faces``, base64 of little-endian uint32 triples; both empty for an empty mask.
+    """
+    if mask.voxels == 0:
+        return {"vertices": "", "faces": ""}
+    step = [max(1, -(-size // _SURFACE_VOXELS)) for size in mask.size]
+    # A border of zeros closes the surface at the edge of the scan.
+    coarse = np.pad(_block_mean(mask.crop(), step), 1)
+    smooth = ndimage.gaussian_filter(coarse, 0.6)
+    level = 0.5 * float(smooth.max())
+    vertices, faces, _, _ = marching_cubes(smooth, level)
+    centres = np.array(mask.start) + (np.array(step) - 1) / 2
+    world = grid.voxel_to_world((vertices - 1) * step + centres)
+    return {"vertices": _base64(world.astype("<f4")), "faces": _base64(faces.astype("<u4"))}
+
+
+def _block_mean(mask: NDArray[np.bool_], step: list[int]) -> NDArray[np.float32]:
+    """Average over blocks of ``step`` voxels; the last, incomplete blocks count as padded by 0."""
+    padding = [(0, -size % factor) for size, factor in zip(mask.shape, step, strict=True)]
+    padded = np.pad(mask, padding)
+    i, j, k = (size // factor for size, factor in zip(padded.shape, step, strict=True))
+    blocks = padded.reshape(i, step[0], j, step[1], k, step[2])
+    return blocks.mean(axis=(1, 3, 5), dtype=np.float32)
+
+
+def _base64(array: NDArray[Any]) -> str:
+    return base64.b64encode(array.tobytes()).decode("ascii")

@@ -1,0 +1,84 @@
+"""What the server says to the viewer: each reply sets some of its properties."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app import measurements
+from app.store import OpenScan
+from app.viewer import PLOTLY
+
+
+def working(stage: str, fraction: float | None = None) -> gr.HTML:
+    """Long work is under way.
+
+    Args:
+        stage: What is being done, in words for the person.
+        fraction: How much of it is done, where that is known.
+    """
+    return gr.HTML(work={"state": "busy", "stage": stage, "fraction": fraction})
+
+
+def refused(sentence: str) -> gr.HTML:
+    """What was asked for was not done; what was on screen stays."""
+    return gr.HTML(work={"state": "refused", "sentence": sentence})
+
+
+def preview(payload: dict[str, Any]) -> gr.HTML:
+    """A scan to show while it is encoded; see :func:`app.scan_payload.scan_payload`."""
+    return gr.HTML(scan=payload)
+
+
+def answer(scan: OpenScan, seconds: float, sentence: str = "") -> gr.HTML:
+    """The round on screen: its mask, its clicks, and which of the page's actions led here.
+
+    Args:
+        scan: The scan that was worked on.
+        seconds: How long that took.
+        sentence: What went wrong on the way, if anything did.
+    """
+    session = scan.session
+    mask = session.current.mask
+    work = {"state": "refused", "sentence": sentence} if sentence else {"state": "idle"}
+    return gr.HTML(
+        work=work,
+        answer={
+            "scan": scan.scan_id,
+            "seq": scan.answers,
+            "applied": scan.applied,
+            "model": scan.model,
+            "clicks": [click.to_json() for click in session.current.clicks],
+            "undo": session.can_undo,
+            "redo": session.can_redo,
+            "seconds": seconds,
+            "millilitres": measurements.millilitres(mask, scan.grid),
+            "mask": mask.to_json(),
+        },
+    )
+
+
+def details(scan: OpenScan) -> gr.HTML:
+    """What takes longer to work out than a click may wait: components and surface."""
+    seq, mask = scan.answers, scan.session.current.mask
+    return gr.HTML(
+        details={
+            "scan": scan.scan_id,
+            "seq": seq,
+            "components": measurements.component_count(mask),
+            "surface": measurements.surface(mask, scan.grid),
+            "plotly": _served(PLOTLY),
+        }
+    )
+
+
+def download(path: Path) -> gr.HTML:
+    """A file for the person to keep."""
+    return gr.HTML(download={"name": path.name, "file": _served(path)})
+
+
+def _served(path: Path) -> dict[str, Any]:
+    """A file for the page to fetch; Gradio adds the address."""
+    return {"path": str(path), "meta": {"_type": "gradio.FileData"}}

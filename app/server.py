@@ -1,0 +1,135 @@
+"""From settings to a running server."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.accounts import Accounts
+from app.settings import Settings, resolve_device
+from caiseg.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+    from app.models import ModelShelf
+    from app.store import SessionStore
+
+_FORGET_SECONDS = 86_400
+_SWEEP_SECONDS = 30
+
+
+def serve(settings: Settings) -> None:
+    """Run the server until it is interrupted.
+
+    Raises:
+        InvalidInput: A setting cannot be used.
+    """
+    cache = private_cache()
+    from app.models import ModelShelf
+
+    models = ModelShelf(settings.checkpoints, resolve_device(settings.device))
+    # The first person should not wait for it.
+    models.predictor(models.names[0])
+    page = launch(settings, models, cache)
+    page.block_thread()
+
+
+def private_cache() -> Path:
+    """Make the folder for scans in transit, and tell Gradio about it before it is imported.
+
+    Nobody else on this machine can read it, and it goes when the server does. Gradio is also told
+    to ask no other host for anything.
+    """
+    cache = Path(tempfile.mkdtemp(prefix="caiseg-"))
+    atexit.register(shutil.rmtree, cache, ignore_errors=True)
+    os.environ |= {
+        "GRADIO_TEMP_DIR": str(cache),
+        "GRADIO_EXAMPLES_CACHE": str(cache / "examples"),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_RUN_HISTORY": "False",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    return cache
+
+
+def launch(settings: Settings, models: ModelShelf, cache: Path) -> gr.Blocks:
+    """Start serving, without waiting.
+
+    Args:
+        settings: How to serve.
+        models: The checkpoints on offer.
+        cache: The folder from :func:`private_cache`.
+    """
+    import gradio as gr
+    from starlette.middleware import Middleware
+
+    from app.handlers import Handlers
+    from app.main_page import build_page
+    from app.security import SecurityHeaders
+    from app.store import SessionStore
+    from app.viewer import PLOTLY, head
+
+    # The surface's library comes from its Python package: the page asks no other host.
+    gr.set_static_paths([PLOTLY])
+    store = SessionStore(
+        int(settings.memory_gb * 2**30), settings.idle_minutes * 60, _FORGET_SECONDS
+    )
+    demo = settings.demo_folder / "demo_brain_flair.nii.gz"
+    handlers = Handlers(models, store, cache, demo)
+    page = build_page(models.names, settings.upload_mb, handlers)
+    try:
+        page.launch(
+            server_name=settings.host,
+            server_port=settings.port or _free_port(settings.host),
+            root_path=settings.root_path,
+            auth=Accounts(settings.auth).admits if settings.auth else None,
+            auth_message="CAISeg",
+            max_file_size=settings.upload_mb * 2**20,
+            theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace"]),
+            head=head(),
+            footer_links=[],
+            run_history=False,
+            share=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            inbrowser=False,
+            prevent_thread_lock=True,
+            app_kwargs={
+                "middleware": [Middleware(SecurityHeaders)],
+                "docs_url": None,
+                "redoc_url": None,
+            },
+        )
+    except OSError:
+        raise InvalidInput(
+            f"Port {settings.port} of {settings.host} cannot be opened, perhaps because another "
+            "program listens there; choose another one with --port."
+        ) from None
+    _sweep_regularly(store)
+    return page
+
+
+def _free_port(host: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _sweep_regularly(store: SessionStore) -> None:
+    def run() -> None:
+        while True:
+            time.sleep(_SWEEP_SECONDS)
+            store.sweep()
+
+    threading.Thread(target=run, name="sweep", daemon=True).start()

@@ -1,0 +1,194 @@
+"""Every person's open scan, bounded in memory and in time."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from app.session import AnnotationSession
+from caiseg import EncodedScan, Volume
+from caiseg.grids import Grid
+
+
+class SessionKey(NamedTuple):
+    """Whose scan it is: knowing somebody's page does not open their scan to another user."""
+
+    user: str
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResidentScan:
+    """The large part of an open scan, which can be made again from its file.
+
+    Attributes:
+        volume: The scan as read.
+        encoded: Its features.
+    """
+
+    volume: Volume
+    encoded: EncodedScan
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory held."""
+        return int(self.volume.data.nbytes) + self.encoded.nbytes
+
+
+@dataclass(slots=True)
+class OpenScan:
+    """One scan on one page.
+
+    Attributes:
+        scan_id: Names the scan in messages between the page and the server.
+        name: Its name, for the person.
+        folder: Its own folder, deleted when the scan is closed.
+        source: The file in that folder that it is read from, again after an eviction.
+        grid: The display grid.
+        model: The checkpoint in use.
+        session: Clicks and rounds; they stay when the scan is evicted.
+        resident: The scan in memory, none while it is evicted.
+        applied: How many of the page's actions have been answered.
+        answers: How many answers were given; numbers them for the page.
+        last_used: When the person last did something, on the store's clock.
+    """
+
+    scan_id: str
+    name: str
+    folder: Path
+    source: Path
+    grid: Grid
+    model: str
+    session: AnnotationSession
+    resident: ResidentScan | None
+    applied: int = 0
+    answers: int = 1
+    last_used: float = 0.0
+
+    def close(self) -> None:
+        """Delete the scan's files."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class SessionStore:
+    """Open scans by page, the least recently used first.
+
+    What is in memory stays within a budget by evicting the least recently used *resident* scans,
+    never one at work nor the one used last; clicks and rounds stay. A page that closes is
+    forgotten whole.
+
+    Args:
+        budget_bytes: Bytes that resident scans may hold together.
+        idle_seconds: After this time without use a scan is evicted.
+        forget_seconds: After this time without use a page that never said goodbye is forgotten.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        budget_bytes: int,
+        idle_seconds: float,
+        forget_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._budget_bytes = budget_bytes
+        self._idle_seconds = idle_seconds
+        self._forget_seconds = forget_seconds
+        self._clock = clock
+        self._scans: OrderedDict[SessionKey, OpenScan] = OrderedDict()
+        self._at_work: dict[SessionKey, int] = {}
+        self._closed_at_work: set[SessionKey] = set()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._scans)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that resident scans hold now."""
+        with self._lock:
+            return self._held_bytes()
+
+    def get(self, key: SessionKey) -> OpenScan | None:
+        """The scan that a page has open; looking does not count as use."""
+        with self._lock:
+            return self._scans.get(key)
+
+    def put(self, key: SessionKey, scan: OpenScan) -> None:
+        """Open a scan on a page, in place of the one that it had open.
+
+        A page that was closed while its scan was being encoded keeps nothing.
+        """
+        with self._lock:
+            if key in self._closed_at_work:
+                scan.close()
+                return
+            replaced = self._scans.pop(key, None)
+            self._scans[key] = scan
+            self._touch(key)
+            self._evict()
+        if replaced is not None:
+            replaced.close()
+
+    def drop(self, key: SessionKey) -> None:
+        """Forget a page that has closed."""
+        with self._lock:
+            scan = self._scans.pop(key, None)
+            if key in self._at_work:
+                self._closed_at_work.add(key)
+        if scan is not None:
+            scan.close()
+
+    @contextmanager
+    def at_work(self, key: SessionKey) -> Iterator[OpenScan | None]:
+        """The scan that a page has open, safe from eviction inside the ``with`` block."""
+        with self._lock:
+            scan = self._scans.get(key)
+            self._at_work[key] = self._at_work.get(key, 0) + 1
+            self._touch(key)
+        try:
+            yield scan
+        finally:
+            with self._lock:
+                self._at_work[key] -= 1
+                if self._at_work[key] == 0:
+                    del self._at_work[key]
+                    self._closed_at_work.discard(key)
+                self._touch(key)
+                self._evict()
+
+    def sweep(self) -> None:
+        """Evict scans that have been idle, and forget pages that have been silent, for too long."""
+        forgotten = []
+        with self._lock:
+            now = self._clock()
+            for key, scan in list(self._scans.items()):
+                idle = 0.0 if key in self._at_work else now - scan.last_used
+                if idle > self._forget_seconds:
+                    forgotten.append(self._scans.pop(key))
+                elif idle > self._idle_seconds:
+                    scan.resident = None
+        for scan in forgotten:
+            scan.close()
+
+    def _touch(self, key: SessionKey) -> None:
+        if key in self._scans:
+            self._scans[key].last_used = self._clock()
+            self._scans.move_to_end(key)
+
+    def _evict(self) -> None:
+        for key in list(self._scans)[:-1]:
+            if self._held_bytes() <= self._budget_bytes:
+                return
+            if key not in self._at_work:
+                self._scans[key].resident = None
+
+    def _held_bytes(self) -> int:
+        return sum(scan.resident.nbytes for scan in self._scans.values() if scan.resident)

@@ -1,0 +1,38 @@
+// Scans come in by the file picker or by drag-and-drop; masks go out as downloads.
+
+// open(file): called with the file that the person chose.
+function attachFiles(find, open) {
+  const input = find("file");
+  const curtain = find("drop");
+  input.addEventListener("change", () => {
+    if (input.files.length > 0) open(input.files[0]);
+    // Otherwise choosing the same file again would not be a change.
+    input.value = "";
+  });
+
+  const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
+  document.addEventListener("dragover", (event) => {
+    if (!holdsFiles(event)) return;
+    event.preventDefault();
+    curtain.classList.add("cs-shown");
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) curtain.classList.remove("cs-shown");
+  });
+  document.addEventListener("drop", (event) => {
+    if (!holdsFiles(event)) return;
+    event.preventDefault();
+    curtain.classList.remove("cs-shown");
+    const [file] = event.dataTransfer.files;
+    if (file) open(file);
+  });
+}
+
+function offerDownload({ name, file }) {
+  const link = document.createElement("a");
+  link.href = file.url;
+  link.download = name;
+  document.body.append(link);
+  link.click();
+  link.remove();
+}

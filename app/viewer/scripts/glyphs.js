@@ -1,0 +1,88 @@
+// What is drawn over a slice: crosshair, clicks, scale bar. All in CSS pixels.
+
+const BACKGROUND_COLOUR = "#56B4E9";
+const HALO = "rgba(0, 0, 0, 0.85)";
+const CLICK_ARM = 6;
+// Clicks show faintly on slices up to this far from their own.
+const CLICK_REACH_MM = 6;
+const SCALE_BARS_MM = [1, 2, 5, 10, 20, 50, 100, 200];
+
+function drawCrosshair(context, view, point) {
+  const gap = 9;
+  context.save();
+  context.strokeStyle = BACKGROUND_COLOUR;
+  context.globalAlpha = 0.55;
+  context.lineWidth = 1;
+  context.beginPath();
+  const x = Math.round(point.x) + 0.5;
+  const y = Math.round(point.y) + 0.5;
+  for (const [x0, y0, x1, y1] of [
+    [0, y, x - gap, y],
+    [x + gap, y, view.width, y],
+    [x, 0, x, y - gap],
+    [x, y + gap, x, view.height],
+  ]) {
+    context.moveTo(x0, y0);
+    context.lineTo(x1, y1);
+  }
+  context.stroke();
+  context.restore();
+}
+
+// A plus or a minus with a dark halo: told apart without colour, legible on any grey.
+function drawClick(context, point, foreground, opacity) {
+  const path = new Path2D();
+  path.moveTo(point.x - CLICK_ARM, point.y);
+  path.lineTo(point.x + CLICK_ARM, point.y);
+  if (foreground) {
+    path.moveTo(point.x, point.y - CLICK_ARM);
+    path.lineTo(point.x, point.y + CLICK_ARM);
+  }
+  context.save();
+  context.globalAlpha = opacity;
+  context.lineCap = "round";
+  context.lineWidth = 6;
+  context.strokeStyle = HALO;
+  context.stroke(path);
+  context.lineWidth = 2.5;
+  context.strokeStyle = foreground ? MASK_COLOUR : BACKGROUND_COLOUR;
+  context.stroke(path);
+  context.restore();
+}
+
+function drawClicks(context, clicks, plane, grid, frame, slice) {
+  const { normal } = PLANES[plane];
+  for (const click of clicks) {
+    const steps = Math.abs(click.voxel[normal] - slice);
+    const near = steps === 1 || steps * grid.spacing[normal] <= CLICK_REACH_MM;
+    if (steps > 0 && !near) continue;
+    const opacity = (steps === 0 ? 1 : 0.35) * (click.pending ? 0.6 : 1);
+    drawClick(context, pointOf(plane, frame, click.voxel), click.label === "fg", opacity);
+  }
+}
+
+function drawScaleBar(context, view, frame) {
+  const fitting = SCALE_BARS_MM.filter((mm) => mm * frame.scale <= view.width * 0.28);
+  const mm = fitting.at(-1) ?? SCALE_BARS_MM[0];
+  const length = mm * frame.scale;
+  const x = 10.5;
+  const y = view.height - 10.5;
+  const path = new Path2D();
+  path.moveTo(x, y - 4);
+  path.lineTo(x, y);
+  path.lineTo(x + length, y);
+  path.lineTo(x + length, y - 4);
+  const label = mm >= 10 ? mm / 10 + " cm" : mm + " mm";
+  context.save();
+  context.font = "10px system-ui, sans-serif";
+  context.lineWidth = 3;
+  context.strokeStyle = HALO;
+  context.stroke(path);
+  context.strokeText(label, x + length + 6, y);
+  context.lineWidth = 1;
+  context.strokeStyle = "#c9d1d9";
+  context.stroke(path);
+  context.fillStyle = "#c9d1d9";
+  context.fillText(label, x + length + 6, y);
+  context.restore();
+}

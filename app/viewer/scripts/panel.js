@@ -1,0 +1,120 @@
+// The words and numbers around the views.
+
+class Panel {
+  // find(role): the element of that role. commands: see viewer.js.
+  constructor(find, commands) {
+    this.find = find;
+    this.commands = commands;
+  }
+
+  say(role, text) {
+    this.find(role).textContent = text;
+  }
+
+  showScan({ name, shape, spacing, windows, notices }) {
+    const size = shape.join(" × ");
+    const steps = spacing.map((mm) => Number(mm.toFixed(2))).join(" × ");
+    const heading = this.find("scan-name");
+    heading.replaceChildren(node("strong", name), node("span", size + "  ·  " + steps + " mm"));
+    heading.title = name + ", " + size + " voxels of " + steps + " mm";
+    this.find("window").replaceChildren(...windows.map((window) => new Option(window.name)));
+    this.find("notices-card").hidden = notices.length === 0;
+    this.find("notices").replaceChildren(...notices.map((notice) => node("li", notice)));
+    for (const figure of ["volume", "components"]) this.say(figure, "–");
+  }
+
+  showWindow(window) {
+    const select = this.find("window");
+    const names = [...select.options].map((option) => option.value);
+    if (!names.includes(window.name)) select.add(new Option(window.name));
+    select.value = window.name;
+    const grey = (value) => Number(value.toPrecision(4));
+    select.title = "Grey levels " + grey(window.low) + " to " + grey(window.high);
+  }
+
+  showAnswer(answer) {
+    this.say("volume", answer.millilitres.toFixed(answer.millilitres < 10 ? 2 : 1) + " mL");
+    this.find("undo").disabled = !answer.undo;
+    this.find("redo").disabled = !answer.redo;
+    this.find("reset").disabled = answer.clicks.length === 0;
+    this.find("save").disabled = false;
+    this.find("model").value = answer.model;
+  }
+
+  showClicks(clicks) {
+    this.say("click-count", clicks.length);
+    this.find("no-clicks").hidden = clicks.length > 0;
+    const list = this.find("clicks");
+    list.replaceChildren(...clicks.map((click, index) => this.clickRow(click, index)));
+    list.scrollTop = list.scrollHeight;
+  }
+
+  clickRow(click, index) {
+    const foreground = click.label === "fg";
+    const row = node("li");
+    row.dataset.voxel = click.voxel.join(",");
+    row.dataset.label = click.label;
+    row.dataset.pending = Boolean(click.pending);
+    const words = (foreground ? "foreground" : "background") + " click " + (index + 1);
+    const jump = node("button");
+    jump.type = "button";
+    jump.className = "cs-jump";
+    jump.title = "Show this voxel in all views";
+    jump.setAttribute("aria-label", "Go to " + words + " at voxel " + click.voxel.join(", "));
+    jump.append(
+      node("span", index + 1),
+      node("b", foreground ? "+" : "−"),
+      node("span", click.voxel.join(", ")),
+    );
+    jump.onclick = () => this.commands.goTo(click.voxel);
+    const remove = node("button", "×");
+    remove.type = "button";
+    remove.className = "cs-button cs-icon";
+    remove.title = "Delete this click";
+    remove.setAttribute("aria-label", "Delete " + words);
+    remove.disabled = Boolean(click.pending);
+    remove.onclick = () => this.commands.deleteClick(index);
+    row.append(jump, remove);
+    return row;
+  }
+
+  showStatus(dialogue) {
+    this.say("status", dialogue ? statusOf(dialogue) : "");
+  }
+
+  showPointer(volume, voxel) {
+    const grey = voxel ? Number(volume.intensity(voxel).toPrecision(5)) : "–";
+    this.say("intensity", grey);
+    this.say("voxel", voxel ? voxel.join(", ") : "–");
+    this.say("world", voxel ? worldInWords(voxelToWorld(volume, voxel)) : "–");
+  }
+
+  showWork(stage, fraction) {
+    this.find("work").hidden = stage === null;
+    if (stage === null) return;
+    this.say("work-text", stage + "…");
+    const progress = this.find("work-progress");
+    if (fraction === null || fraction === undefined) progress.removeAttribute("value");
+    else progress.value = fraction;
+  }
+
+  showRefusal(sentence) {
+    this.say("refusal-text", sentence);
+    this.find("refusal").hidden = sentence === "";
+  }
+}
+
+function statusOf({ answered, pending }) {
+  if (!answered) return "";
+  if (pending.length > 0) return "answering…";
+  const seconds = answered.seconds < 10 ? answered.seconds.toFixed(2) : answered.seconds.toFixed(0);
+  const count = answered.clicks.length;
+  if (answered.seq === 1) return "first mask · ready in " + seconds + " s";
+  return count + (count === 1 ? " click" : " clicks") + " · answered in " + seconds + " s";
+}
+
+function node(tag, text = "") {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  return made;
+}

@@ -1,0 +1,189 @@
+// One of the three views: a canvas that shows a slice of the scan and what lies over it.
+
+const VIEW_NAMES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal", surface: "3-D surface" };
+
+class SliceView {
+  // stage: what all views share; see viewer.js.
+  constructor(section, stage) {
+    this.section = section;
+    this.plane = section.dataset.plane;
+    this.stage = stage;
+    section.innerHTML = sliceViewMarkup(this.plane);
+    this.slider = section.querySelector("input[type=range]");
+    this.number = section.querySelector("input[type=number]");
+    this.last = section.querySelector("[data-last]");
+    this.canvas = section.querySelector("canvas");
+    this.context = this.canvas.getContext("2d");
+    this.camera = INITIAL_CAMERA;
+    this.layers = { scan: newLayer(), mask: newLayer() };
+    this.requested = 0;
+    new ResizeObserver(() => this.resize()).observe(this.canvas);
+    for (const [edge, letter] of Object.entries(PLANES[this.plane].letters)) {
+      section.querySelector("[data-edge=" + edge + "]").textContent = letter;
+    }
+  }
+
+  get slice() {
+    return this.stage.cross[PLANES[this.plane].normal];
+  }
+
+  get size() {
+    return { width: this.canvas.clientWidth, height: this.canvas.clientHeight };
+  }
+
+  get frame() {
+    return frameOf(this.plane, this.stage.volume, this.size, this.camera);
+  }
+
+  resize() {
+    const ratio = window.devicePixelRatio;
+    this.canvas.width = Math.round(this.canvas.clientWidth * ratio);
+    this.canvas.height = Math.round(this.canvas.clientHeight * ratio);
+    this.draw();
+  }
+
+  // The slider and the number follow the slice; called when the scan or the crosshair changes.
+  showSlice() {
+    const last = this.stage.volume.shape[PLANES[this.plane].normal] - 1;
+    for (const input of [this.slider, this.number]) {
+      input.max = last;
+      input.value = this.slice;
+    }
+    this.last.textContent = "/ " + last;
+    this.redraw();
+  }
+
+  setCamera(camera) {
+    this.camera = camera;
+    this.redraw();
+  }
+
+  // The voxel under a mouse event, or null beside the image.
+  voxelUnder(event) {
+    return voxelAt(this.plane, this.stage.volume, this.frame, this.slice, this.pointUnder(event));
+  }
+
+  pointUnder(event) {
+    const box = this.canvas.getBoundingClientRect();
+    return { x: event.clientX - box.left, y: event.clientY - box.top };
+  }
+
+  // Draws once before the next frame, however often it is called until then.
+  redraw() {
+    if (this.requested) return;
+    this.requested = requestAnimationFrame(() => this.draw());
+  }
+
+  draw() {
+    cancelAnimationFrame(this.requested);
+    this.requested = 0;
+    const { context, stage, plane, slice } = this;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    if (!stage.volume || this.canvas.width === 0) return;
+    const { size, frame } = this;
+    // Not devicePixelRatio: the canvas has whole pixels, and must fill its box exactly.
+    context.setTransform(this.canvas.width / size.width, 0, 0, this.canvas.height / size.height, 0, 0);
+    this.drawScan(frame, slice);
+    if (stage.mask && stage.maskShown) this.drawMask(frame, slice);
+    if (stage.crossShown) drawCrosshair(context, size, pointOf(plane, frame, stage.cross));
+    drawClicks(context, stage.clicks, plane, stage.volume, frame, slice);
+    drawScaleBar(context, size, frame);
+    this.publish(frame, slice);
+  }
+
+  drawScan(frame, slice) {
+    const { volume, greys } = this.stage;
+    this.layers.scan.update([volume, greys, slice], frame, (pixels) => {
+      volume.paint(this.plane, slice, greys, pixels);
+    });
+    this.context.imageSmoothingEnabled = this.stage.smooth;
+    this.context.imageSmoothingQuality = "high";
+    this.drawLayer(this.layers.scan, frame);
+  }
+
+  drawMask(frame, slice) {
+    const { mask, opacity } = this.stage;
+    if (!mask.touches(this.plane, slice)) return;
+    const layer = this.layers.mask;
+    layer.update([mask, this.stage.maskVersion, slice], frame, (pixels) => {
+      mask.paint(this.plane, slice, pixels);
+      layer.outline = outlineOf(pixels, frame.columns, frame.rows);
+    });
+    const { context } = this;
+    context.save();
+    context.globalAlpha = opacity;
+    context.imageSmoothingEnabled = false;
+    this.drawLayer(layer, frame);
+    context.restore();
+    const placed = new Path2D();
+    placed.addPath(
+      layer.outline,
+      new DOMMatrix([frame.cellWidth, 0, 0, frame.cellHeight, frame.x, frame.y]),
+    );
+    context.save();
+    context.lineWidth = 1.5;
+    context.lineCap = "square";
+    context.strokeStyle = MASK_COLOUR;
+    context.stroke(placed);
+    context.restore();
+  }
+
+  drawLayer(layer, { x, y, cellWidth, cellHeight, columns, rows }) {
+    this.context.drawImage(layer.canvas, x, y, columns * cellWidth, rows * cellHeight);
+  }
+
+  // What is on screen, for scripts and assistive technology.
+  publish({ x, y, cellWidth, cellHeight, columns, rows }, slice) {
+    const { dataset } = this.canvas;
+    dataset.slice = slice;
+    dataset.frame = [x, y, columns * cellWidth, rows * cellHeight].join(" ");
+    dataset.drawn = this.stage.maskVersion;
+  }
+}
+
+function sliceViewMarkup(plane) {
+  const name = VIEW_NAMES[plane];
+  const axis = AXIS_NAMES[PLANES[plane].normal];
+  const key = Object.keys(VIEW_NAMES).indexOf(plane) + 1;
+  const letters = ["left", "right", "top", "bottom"].map(
+    (edge) => `<span class="cs-letter" data-edge="${edge}"></span>`,
+  );
+  return `
+    <div class="cs-view-bar">
+      <span class="cs-view-name">${name}</span><span class="cs-fill"></span>
+      <button type="button" class="cs-button cs-icon cs-enlarge" data-enlarge="${plane}"
+        title="Enlarge this view (${key})" aria-label="Enlarge the ${name} view"
+        aria-pressed="false"></button>
+    </div>
+    <div class="cs-canvas-box"><canvas aria-hidden="true"></canvas>${letters.join("")}</div>
+    <div class="cs-slice">
+      <input type="range" min="0" max="0" value="0" aria-label="${name} slice" />
+      <label title="Slice number"><span>${axis}</span>
+        <input type="number" min="0" max="0" value="0" aria-label="${name} slice number" /></label>
+      <span data-last></span>
+    </div>`;
+}
+
+// Pixels of one slice, painted anew only when what they depend on has changed.
+function newLayer() {
+  const canvas = document.createElement("canvas");
+  const context = canvas.getContext("2d");
+  let painted = [];
+  let image = null;
+  return {
+    canvas,
+    outline: null,
+    update(dependencies, { columns, rows }, paint) {
+      if (dependencies.every((value, place) => value === painted[place])) return;
+      if (canvas.width !== columns || canvas.height !== rows || !image) {
+        canvas.width = columns;
+        canvas.height = rows;
+        image = context.createImageData(columns, rows);
+      }
+      paint(new Uint32Array(image.data.buffer));
+      context.putImageData(image, 0, 0);
+      painted = dependencies;
+    },
+  };
+}

@@ -1,0 +1,84 @@
+// The mask's surface in 3-D, drawn by Plotly; the camera stays where the person put it.
+
+class SurfaceView {
+  constructor(find) {
+    this.plot = find("plot");
+    this.note = find("plot-note");
+    this.library = null;
+    new ResizeObserver(() => {
+      if (this.plot.layout) Plotly.Plots.resize(this.plot);
+    }).observe(this.plot);
+  }
+
+  // surface: vertices and faces as app/measurements.py packs them; url: where Plotly is served.
+  async show(surface, scanId, url) {
+    const vertices = new Float32Array(bytesOfBase64(surface.vertices).buffer);
+    const faces = new Uint32Array(bytesOfBase64(surface.faces).buffer);
+    this.note.hidden = faces.length > 0;
+    this.plot.hidden = faces.length === 0;
+    if (faces.length === 0) return;
+    this.library ??= loadScript(url);
+    await this.library;
+    const [x, y, z] = [0, 1, 2].map((axis) => vertices.filter((_, place) => place % 3 === axis));
+    const [i, j, k] = [0, 1, 2].map((corner) => faces.filter((_, place) => place % 3 === corner));
+    const mesh = {
+      type: "mesh3d", x, y, z, i, j, k,
+      color: MASK_COLOUR, flatshading: false, hoverinfo: "skip",
+      lighting: { ambient: 0.45, diffuse: 0.75, specular: 0.15, roughness: 0.7 },
+      lightposition: { x: 2000, y: 4000, z: 6000 },
+    };
+    const letters = letterTrace([x, y, z]);
+    const options = { displayModeBar: false };
+    await Plotly.react(this.plot, [mesh, letters], plotLayout(scanId), options);
+  }
+}
+
+// R, L, A, P, S, I around the surface, so that it can be told which way it is turned.
+function letterTrace(coordinates) {
+  const ranges = coordinates.map((values) => {
+    const low = values.reduce((a, b) => Math.min(a, b), Infinity);
+    const high = values.reduce((a, b) => Math.max(a, b), -Infinity);
+    return { low, high, middle: (low + high) / 2 };
+  });
+  const margin = 0.18 * Math.max(...ranges.map(({ low, high }) => high - low));
+  const points = [];
+  [["R", "L"], ["A", "P"], ["S", "I"]].forEach(([upper, lower], axis) => {
+    const middle = ranges.map((range) => range.middle);
+    points.push([upper, middle.with(axis, ranges[axis].high + margin)]);
+    points.push([lower, middle.with(axis, ranges[axis].low - margin)]);
+  });
+  return {
+    type: "scatter3d", mode: "text", hoverinfo: "skip",
+    text: points.map(([letter]) => letter),
+    textfont: { color: "#c9d1d9", size: 12 },
+    x: points.map(([, point]) => point[0]),
+    y: points.map(([, point]) => point[1]),
+    z: points.map(([, point]) => point[2]),
+  };
+}
+
+function plotLayout(scanId) {
+  const axis = { visible: false, showspikes: false };
+  return {
+    margin: { l: 0, r: 0, t: 0, b: 0 },
+    paper_bgcolor: "rgba(0, 0, 0, 0)",
+    showlegend: false,
+    // Plotly keeps the camera for as long as this stays the same.
+    uirevision: scanId,
+    scene: {
+      xaxis: axis, yaxis: axis, zaxis: axis,
+      aspectmode: "data",
+      camera: { eye: { x: 0.7, y: 1.5, z: 0.7 } },
+    },
+  };
+}
+
+function loadScript(url) {
+  return new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = url;
+    script.onload = resolve;
+    script.onerror = () => reject(new Error("Plotly could not be loaded."));
+    document.head.append(script);
+  });
+}

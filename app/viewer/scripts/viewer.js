@@ -1,0 +1,319 @@
+// The viewer as a whole: what is on screen, what the person can do, what the server says.
+
+const find = (role) => element.querySelector("[data-role=" + role + "]");
+const findAll = (role) => element.querySelectorAll("[data-role=" + role + "]");
+const root = find("root");
+
+// What all views share. `volume` is none until the first scan is shown.
+const stage = {
+  volume: null,
+  mask: null,
+  maskVersion: 0,
+  cross: [0, 0, 0],
+  window: null,
+  greys: null,
+  clicks: [],
+  opacity: 0.35,
+  maskShown: true,
+  crossShown: true,
+  smooth: true,
+};
+
+let dialogue = null;
+// The scan and dialogue that come back if the one being opened fails.
+let fallback = null;
+let label = "fg";
+let uploading = false;
+
+const views = [...element.querySelectorAll(".cs-view:not(.cs-surface)")].map(
+  (section) => new SliceView(section, stage),
+);
+let active = views[0];
+
+function send(event, changes) {
+  props.value = { ...props.value, model: find("model").value, ...changes };
+  trigger(event);
+}
+
+// Everything that buttons, keys and the pointer can ask for.
+const commands = {
+  click(voxel, otherLabel) {
+    commands.moveCross(voxel);
+    if (!dialogue?.answered) return;
+    const other = label === "fg" ? "bg" : "fg";
+    commands.act({ do: "click", voxel, label: otherLabel ? other : label });
+  },
+  clickCross(otherLabel) {
+    if (stage.volume) commands.click(stage.cross, otherLabel);
+  },
+  act(action) {
+    if (!dialogue?.answered) return;
+    dialogue.act(action);
+    showDialogue();
+  },
+  deleteClick(index) {
+    commands.act({ do: "delete", index });
+  },
+  setLabel(chosen) {
+    label = chosen;
+    for (const button of element.querySelectorAll("button[data-label]")) {
+      press(button, button.dataset.label === chosen);
+    }
+    root.dataset.label = chosen;
+  },
+  moveCross(voxel) {
+    stage.cross = voxel;
+    root.dataset.pos = voxel.join(",");
+    for (const view of views) view.showSlice();
+  },
+  goTo(voxel) {
+    commands.moveCross(clampVoxel(stage.volume, voxel));
+  },
+  stepSlice(view, steps) {
+    const { normal } = PLANES[view.plane];
+    const moved = stage.cross.with(normal, stage.cross[normal] + steps);
+    commands.moveCross(clampVoxel(stage.volume, moved));
+  },
+  stepActive(key) {
+    if (stage.volume) commands.stepSlice(active, key === "PageUp" ? 1 : -1);
+  },
+  nudge(key) {
+    if (!stage.volume) return;
+    const right = { ArrowLeft: -1, ArrowRight: 1 }[key] ?? 0;
+    const below = { ArrowUp: -1, ArrowDown: 1 }[key] ?? 0;
+    commands.moveCross(voxelBeside(active.plane, stage.volume, stage.cross, right, below));
+  },
+  hover(view, voxel) {
+    active = view;
+    panel.showPointer(stage.volume, voxel);
+  },
+  setWindow(window) {
+    stage.window = window;
+    stage.greys = greyTable(stage.volume.description, window);
+    panel.showWindow(window);
+    redraw();
+  },
+  toggle(what) {
+    const shown = { mask: "maskShown", cross: "crossShown", smooth: "smooth" }[what];
+    stage[shown] = !stage[shown];
+    press(find(what), stage[shown]);
+    redraw();
+  },
+  stepOpacity(key) {
+    const slider = find("opacity");
+    slider.value = Number(slider.value) + (key === "]" ? 10 : -10);
+    slider.dispatchEvent(new Event("input"));
+  },
+  refit() {
+    for (const view of views) view.setCamera(INITIAL_CAMERA);
+  },
+  enlarge(name) {
+    const grid = find("views");
+    const enlarged = grid.dataset.enlarged === name ? "" : name;
+    grid.dataset.enlarged = enlarged;
+    for (const button of element.querySelectorAll("[data-enlarge]")) {
+      press(button, button.dataset.enlarge === enlarged);
+    }
+  },
+  enlargeNumber(key) {
+    if (stage.volume) commands.enlarge(Object.keys(VIEW_NAMES)[Number(key) - 1]);
+  },
+  chooseFile() {
+    find("file").click();
+  },
+  openDemo() {
+    send("open", { request: { kind: "demo" } });
+  },
+  save() {
+    if (dialogue?.answered) send("save", {});
+  },
+  help() {
+    find("help-sheet").showModal();
+  },
+  spaceHeld: () => false,
+};
+
+const panel = new Panel(find, commands);
+const surface = new SurfaceView(find);
+
+function press(button, pressed) {
+  button.setAttribute("aria-pressed", pressed);
+}
+
+function redraw() {
+  for (const view of views) view.redraw();
+}
+
+function showDialogue() {
+  stage.clicks = dialogue.clicks;
+  panel.showClicks(stage.clicks);
+  panel.showStatus(dialogue);
+  redraw();
+}
+
+async function openFile(file) {
+  if (uploading) return;
+  panel.showRefusal("");
+  if (file.size > props.upload_mb * 2 ** 20) {
+    panel.showRefusal(
+      file.name + " is larger than the " + props.upload_mb + " MB that this server accepts; " +
+      "crop it, or compress it to .nii.gz.",
+    );
+    return;
+  }
+  uploading = true;
+  panel.showWork("Uploading " + file.name, null);
+  try {
+    const { path } = await upload(file);
+    send("open", { request: { kind: "upload", file: { path } } });
+  } catch {
+    panel.showWork(null);
+    panel.showRefusal("The upload of " + file.name + " failed; see whether the server still runs.");
+  } finally {
+    uploading = false;
+  }
+}
+
+function putOnStage(volume, itsDialogue) {
+  stage.volume = volume;
+  stage.mask = new Mask(volume);
+  stage.maskVersion += 1;
+  dialogue = itsDialogue;
+  root.dataset.scan = volume.description.id;
+  find("welcome").hidden = true;
+  root.classList.add("cs-has-scan");
+  panel.showScan(volume.description);
+  commands.setWindow(volume.description.windows[0]);
+  commands.refit();
+  commands.moveCross(volume.middle());
+  showDialogue();
+}
+
+function clearStage() {
+  stage.volume = null;
+  dialogue = null;
+  find("welcome").hidden = false;
+  root.classList.remove("cs-has-scan");
+  panel.say("scan-name", "");
+  redraw();
+}
+
+// A scan arrives before its first mask, to be looked at while it is encoded.
+async function showPreview(description) {
+  root.dataset.ready = false;
+  const volume = await Volume.load(description);
+  const overtaken = props.scan.id !== description.id || root.dataset.state === "refused";
+  if (overtaken) return;
+  if (dialogue?.answered) fallback = { volume: stage.volume, dialogue };
+  putOnStage(volume, new Dialogue(description.id, send));
+  // The answer may have come first.
+  if (props.answer) await showAnswer(props.answer);
+}
+
+async function showAnswer(answer) {
+  if (!dialogue || !dialogue.accept(answer)) return;
+  fallback = null;
+  const bits = await inflate(bytesOfBase64(answer.mask.bits));
+  if (dialogue.answered !== answer) return;
+  const { mask } = stage;
+  mask.set(answer.mask, bits);
+  stage.maskVersion = answer.seq;
+  panel.showAnswer(answer);
+  showDialogue();
+  if (answer.seq === 1) commands.moveCross(mask.middle());
+  for (const view of views) view.draw();
+  Object.assign(root.dataset, {
+    seq: answer.seq,
+    applied: answer.applied,
+    clicks: answer.clicks.length,
+    ready: true,
+  });
+  trigger("details");
+}
+
+function showWork(work) {
+  root.dataset.state = work.state;
+  const busy = work.state === "busy";
+  panel.showWork(busy ? work.stage : null, work.fraction);
+  panel.showRefusal(work.state === "refused" ? work.sentence : "");
+  if (work.state === "refused" && dialogue && !dialogue.answered) goBack();
+}
+
+// What was being opened has failed: the scan from before comes back with its mask and clicks.
+async function goBack() {
+  if (!fallback) {
+    clearStage();
+    return;
+  }
+  const { volume, dialogue: before } = fallback;
+  fallback = null;
+  const { answered } = before;
+  before.answered = null;
+  putOnStage(volume, before);
+  await showAnswer(answered);
+}
+
+async function showDetails(details) {
+  if (details.scan !== dialogue?.scanId || details.seq !== dialogue.answered?.seq) return;
+  panel.say("components", details.components);
+  await surface.show(details.surface, details.scan, details.plotly.url);
+  root.dataset.details = details.seq;
+}
+
+function attachControls() {
+  const onClick = (role, run) => findAll(role).forEach((button) => button.addEventListener("click", run));
+  onClick("open", () => commands.chooseFile());
+  onClick("demo", () => commands.openDemo());
+  onClick("help", () => commands.help());
+  onClick("save", () => commands.save());
+  onClick("refit", () => commands.refit());
+  onClick("refusal-close", () => panel.showRefusal(""));
+  for (const what of ["undo", "redo", "reset"]) onClick(what, () => commands.act({ do: what }));
+  for (const what of ["mask", "cross", "smooth"]) onClick(what, () => commands.toggle(what));
+  for (const button of element.querySelectorAll("button[data-label]")) {
+    button.addEventListener("click", () => commands.setLabel(button.dataset.label));
+  }
+  for (const button of element.querySelectorAll("[data-enlarge]")) {
+    button.addEventListener("click", () => commands.enlarge(button.dataset.enlarge));
+  }
+  find("opacity").addEventListener("input", (event) => {
+    stage.opacity = event.target.value / 100;
+    redraw();
+  });
+  find("window").addEventListener("change", (event) => {
+    const { windows } = stage.volume.description;
+    const chosen = windows.find(({ name }) => name === event.target.value);
+    if (chosen) commands.setWindow(chosen);
+  });
+  find("model").addEventListener("change", () => {
+    if (dialogue?.answered) send("open", { request: { kind: "model" } });
+  });
+  for (const view of views) {
+    attachPointer(view, commands);
+    view.section.addEventListener("focus", () => {
+      active = view;
+    });
+    for (const input of [view.slider, view.number]) {
+      input.addEventListener("input", () => {
+        if (!stage.volume || input.value === "") return;
+        const { normal } = PLANES[view.plane];
+        commands.moveCross(clampVoxel(stage.volume, stage.cross.with(normal, Math.round(input.value))));
+      });
+    }
+  }
+}
+
+commands.setLabel("fg");
+find("model").replaceChildren(...props.models.map((name) => new Option(name)));
+find("model-field").hidden = props.models.length < 2;
+fillHelpSheet(find("help-sheet"));
+attachControls();
+attachFiles(find, openFile);
+commands.spaceHeld = attachKeyboard(commands);
+
+watch("scan", () => showPreview(props.scan));
+watch("answer", () => showAnswer(props.answer));
+watch("work", () => showWork(props.work));
+watch("details", () => showDetails(props.details));
+watch("download", () => offerDownload(props.download));
+root.dataset.live = true;

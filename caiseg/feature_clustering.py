@@ -1,0 +1,210 @@
+"""The Feature Clustering Block (section III-C, eqs. 4-7)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+REACH_UNIT_MM = 100.0
+"""The distance that counts as 1 in eq. 4 when ``position`` is ``mm``."""
+
+_CHUNK_VOXELS = 1 << 15
+"""Voxels whose affinities to all clicks are held at once when no gradient is needed."""
+
+
+@dataclass(frozen=True)
+class ClickCells:
+    """The distinct clicks of one scan on the grid of ``F``, in an order of their own.
+
+    Duplicates are merged and the rest is sorted, so neither repeating a click nor the order of
+    clicks changes anything that is computed from them.
+
+    Attributes:
+        cells: ``(n_c, 3)`` int64 indices ``(i, j, k)`` on the grid of ``F``.
+        labels: ``(n_c,)`` int64, 0 for background and 1 for foreground.
+    """
+
+    cells: Tensor
+    labels: Tensor
+
+    @classmethod
+    def from_voxels(cls, voxels: Tensor, labels: Tensor, stride: Sequence[int]) -> ClickCells:
+        """Divide click voxels ``(n_c, 3)`` by the down-sampling ratio of ``F``."""
+        steps = torch.as_tensor(stride, device=voxels.device)
+        rows = torch.cat((labels.reshape(-1, 1), voxels.reshape(-1, 3) // steps), dim=1)
+        rows = torch.unique(rows.long(), dim=0) if len(rows) else rows.long()
+        return cls(rows[:, 1:], rows[:, 0])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class ClusteredAffinity:
+    """The clustered affinity map ``CA`` (eq. 7), stored without its zeros.
+
+    A voxel has at most one non-zero affinity per label (eq. 6), so two values and two indices
+    hold its row of the ``(IJK) x n_c`` matrix.
+
+    Attributes:
+        value: ``(2, I, J, K)``: affinity to the best click of each label; 0 where there is none.
+        winner: ``(2, I, J, K)`` int64: which click of the :class:`ClickCells` that is.
+    """
+
+    value: Tensor
+    winner: Tensor
+
+    def dense(self, clicks: int) -> Tensor:
+        """``CA`` as the paper writes it, ``(I, J, K, n_c)``."""
+        rows = self.value.new_zeros((*self.value.shape[1:], clicks))
+        for value, winner in zip(self.value, self.winner, strict=True):
+            rows.scatter_add_(-1, winner[..., None], value[..., None])
+        return rows
+
+
+class FeatureClustering(nn.Module):
+    """Affinity of every feature vector to its best foreground and background click.
+
+    Args:
+        channels: Channels ``C`` of ``F``.
+        heads: ``n_h``; divides ``channels``.
+        similarity: ``gaussian`` (eqs. 4-5) or ``cosine`` (the ablation of Table III).
+        position: How the distance to a click counts in eq. 4, see
+            :class:`caiseg.network_config.NetworkConfig`.
+        alpha: Initial weight of the distance, one for all heads or one per head.
+        query_scale: Initial factor on the shared linear layer's weights.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        *,
+        similarity: Literal["gaussian", "cosine"] = "gaussian",
+        position: Literal["minmax", "mm", "none"] = "minmax",
+        alpha: Sequence[float] = (1.0,),
+        query_scale: float = 1.0,
+    ):
+        super().__init__()
+        self.heads = heads
+        self.similarity = similarity
+        self.position = position
+        self.query_scale = query_scale
+        self.mask_fusion = nn.Conv3d(1, channels, 3, padding=1)
+        self.projection = nn.Linear(channels, channels)
+        self.log_alpha = nn.Parameter(torch.tensor([math.log(value) for value in alpha]))
+
+    def reset_parameters(self) -> None:
+        """Start from ``F`` without the mask, and from the configured spread of affinities."""
+        nn.init.zeros_(self.mask_fusion.weight)
+        if self.mask_fusion.bias is not None:
+            nn.init.zeros_(self.mask_fusion.bias)
+        with torch.no_grad():
+            self.projection.weight.mul_(self.query_scale)
+
+    def forward(
+        self, features: Tensor, previous_mask: Tensor, clicks: ClickCells, cell_mm: Tensor
+    ) -> ClusteredAffinity:
+        """Cluster one scan's feature map round its clicks.
+
+        Args:
+            features: ``F`` of one scan, ``(C, I, J, K)``.
+            previous_mask: ``S_p`` on the grid of ``F``, ``(I, J, K)``, in [0, 1].
+            clicks: Cluster centres; any number, 0 included.
+            cell_mm: ``s`` of eq. 13, ``(3,)``: spacing times down-sampling ratio, in mm.
+        """
+        grid = features.shape[1:]
+        if len(clicks) == 0:
+            value = features.new_zeros((2, *grid))
+            return ClusteredAffinity(value, torch.zeros_like(value, dtype=torch.long))
+        fused = features + self.mask_fusion(previous_mask[None, None].to(features))[0]
+        rows = self._split(self.projection(fused.flatten(1).T))
+        centres = self._split(self.projection(fused[(slice(None), *clicks.cells.T)].T))
+        positions = _cell_positions(grid, cell_mm)
+        centre_positions = clicks.cells * cell_mm
+        unit = self._distance_unit(positions, centre_positions)
+
+        count = positions.shape[0]
+        chunk = count if torch.is_grad_enabled() else _CHUNK_VOXELS
+        values, winners = [], []
+        for start in range(0, count, chunk):
+            part = slice(start, start + chunk)
+            distance = _euclidean(positions[part], centre_positions) / unit
+            affinity = self._affinity(rows[:, part], centres, distance)
+            value, winner = _best_per_label(affinity, clicks.labels)
+            values.append(value)
+            winners.append(winner)
+        return ClusteredAffinity(
+            torch.cat(values, dim=1).unflatten(1, grid),
+            torch.cat(winners, dim=1).unflatten(1, grid),
+        )
+
+    def _split(self, rows: Tensor) -> Tensor:
+        """``(L, C)`` to ``(n_h, L, C / n_h)``, in single precision: squares follow."""
+        return rows.float().unflatten(1, (self.heads, -1)).transpose(0, 1)
+
+    def _distance_unit(self, positions: Tensor, centres: Tensor) -> float:
+        """The distance in mm that counts as 1.
+
+        Min-max normalisation maps the smallest distance, 0 at a click itself, to 0 and the
+        largest, found between a click and a corner of the grid, to 1.
+        """
+        if self.position != "minmax":
+            return REACH_UNIT_MM
+        low, high = positions.amin(0), positions.amax(0)
+        farthest = torch.maximum(centres - low, high - centres).norm(dim=1).max()
+        return max(float(farthest), torch.finfo(positions.dtype).tiny)
+
+    def _affinity(self, rows: Tensor, centres: Tensor, distance: Tensor) -> Tensor:
+        """Mean over heads of eqs. 4-5 for ``(n_h, L, d)`` rows and ``(n_h, n_c, d)`` centres."""
+        total = torch.zeros_like(distance)
+        alpha = self.log_alpha.exp().expand(self.heads)
+        for head in range(self.heads):
+            weighted = 0.0 if self.position == "none" else alpha[head] * distance
+            if self.similarity == "cosine":
+                cosine = nn.functional.normalize(rows[head], dim=1) @ nn.functional.normalize(
+                    centres[head], dim=1
+                ).T
+                total = total + cosine.clamp(min=0) * torch.exp(-torch.as_tensor(weighted) ** 2)
+            else:
+                gap = _euclidean(rows[head], centres[head]) + weighted
+                total = total + torch.exp(-(gap**2))
+        return total / self.heads
+
+
+def _euclidean(rows: Tensor, centres: Tensor) -> Tensor:
+    """``||q - k||_2`` for all pairs of ``(..., L, d)`` and ``(..., n_c, d)``.
+
+    Without the usual expansion into a matrix product, which is not 0 for equal vectors and loses
+    the small distances that decide which click wins.
+    """
+    return torch.cdist(rows, centres, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _cell_positions(grid: torch.Size, cell_mm: Tensor) -> Tensor:
+    """Positions ``(IJK, 3)`` in mm of the cells of a grid, in memory order."""
+    axes = [torch.arange(size, device=cell_mm.device) for size in grid]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, 3) * cell_mm
+
+
+def _best_per_label(affinity: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Eqs. 6-7: per label, the largest of ``(L, n_c)`` affinities and the click it belongs to.
+
+    Of equal affinities the first click wins, so that each voxel has one winner.
+    """
+    values, winners = [], []
+    for label in (0, 1):
+        members = torch.nonzero(labels == label).flatten()
+        if len(members):
+            value, place = affinity[:, members].max(dim=1)
+            values.append(value)
+            winners.append(members[place])
+        else:
+            values.append(affinity.new_zeros(len(affinity)))
+            winners.append(torch.zeros(len(affinity), dtype=torch.long, device=affinity.device))
+    return torch.stack(values), torch.stack(winners)

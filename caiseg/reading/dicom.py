@@ -1,0 +1,82 @@
+"""A zip archive with one DICOM series."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from caiseg.errors import InvalidInput
+from caiseg.reading.archive import extract_dicom
+from caiseg.reading.dicom_pixels import read_pixels
+from caiseg.reading.dicom_slices import Slice, read_slice
+from caiseg.reading.dicom_stack import stack_slices
+from caiseg.reading.geometry import check_affine, check_size, choose_volume
+from caiseg.reading.scan import NativeGeometry, RawScan
+
+MAX_BYTES_PER_VOXEL = 4
+SERIES_LISTED = 8
+
+
+def read_dicom_archive(
+    path: Path, *, series: str | None, volume_index: int | None, max_voxels: int
+) -> RawScan:
+    """Read one volume of a DICOM series.
+
+    Args:
+        path: A ``.zip`` file; folders in it, and files that are no DICOM images, do no harm.
+        series: UID or description of the series, where there are several.
+        volume_index: Which image to take at each slice position, where there are several.
+        max_voxels: Largest number of voxels in the series.
+
+    Raises:
+        InvalidInput: The archive is damaged or hostile, or does not hold one regular series.
+    """
+    with tempfile.TemporaryDirectory(prefix="caiseg-") as folder:
+        files = extract_dicom(path, Path(folder), max_voxels * MAX_BYTES_PER_VOXEL)
+        if not files:
+            raise InvalidInput(
+                "The zip archive holds no DICOM image; zip the folder of one DICOM series."
+            )
+        slices = _choose_series([read_slice(file) for file in files], series)
+        columns, rows = slices[0].size
+        check_size((columns, rows, len(slices)), max_voxels)
+        stacks = stack_slices(slices)
+        index = choose_volume(len(stacks), volume_index)
+        stack = stacks[index]
+        notices = check_affine(stack.affine)
+        voxels = read_pixels(stack.slices)
+    if len(stacks) > 1 and volume_index is None:
+        notices.append(
+            f"The series holds {len(stacks)} images at each position; the first of each is used."
+        )
+    native = NativeGeometry(format="dicom", shape=voxels.shape, affine=stack.affine)
+    return RawScan(voxels, stack.affine, native, notices)
+
+
+def _choose_series(slices: list[Slice], wanted: str | None) -> list[Slice]:
+    found: dict[str, list[Slice]] = defaultdict(list)
+    for image in slices:
+        if image.has_pixels:
+            found[image.series].append(image)
+    if not found:
+        raise InvalidInput(
+            "The DICOM files hold no pixel data (reports or outlines, perhaps); zip the images."
+        )
+    if wanted is not None:
+        matching = [
+            images for uid, images in found.items() if wanted in (uid, images[0].description)
+        ]
+        if len(matching) == 1:
+            return matching[0]
+    elif len(found) == 1:
+        return next(iter(found.values()))
+    listed = [
+        f"{uid} ({images[0].description or 'no description'}, {len(images)} images)"
+        for uid, images in list(found.items())[:SERIES_LISTED]
+    ]
+    listed += ["…"] if len(found) > SERIES_LISTED else []
+    problem = f"no single series '{wanted}' among" if wanted is not None else "several series:"
+    raise InvalidInput(
+        f"The zip archive holds {problem} {', '.join(listed)}; choose one, or zip it alone."
+    )

@@ -1,0 +1,87 @@
+"""The pixels of DICOM images, decoded by GDCM as SimpleITK brings it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+import SimpleITK as sitk
+from pydicom.uid import UID, SecondaryCaptureImageStorage, generate_uid
+
+from caiseg.errors import InvalidInput
+from caiseg.reading.dicom_slices import Slice
+from caiseg.reading.stream import truncated
+from caiseg.reading.voxels import compact
+
+_PIXEL_TAGS = [
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelData",
+]
+
+
+def read_pixels(slices: Sequence[Slice]) -> npt.NDArray[Any]:
+    """Decode a stack of images and scale them to what they measure.
+
+    Args:
+        slices: Images of one size and pixel type; their files are overwritten.
+
+    Returns:
+        Array ``(columns, rows, slices)``: float32 where any slice is scaled, else the type that
+        :func:`~caiseg.reading.voxels.compact` keeps.
+
+    Raises:
+        InvalidInput: A file lacks its pixels, or some of them.
+    """
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    plain = all(image.scaling == (1.0, 0.0) for image in slices)
+    voxels: npt.NDArray[Any] | None = None
+    for index, image in enumerate(slices):
+        pixels = compact(_stored_pixels(image), None if plain else image.scaling)
+        if voxels is None:
+            dtype = pixels.dtype if plain else np.float32
+            voxels = np.empty((*pixels.shape, len(slices)), dtype=dtype, order="F")
+        voxels[:, :, index] = pixels
+    assert voxels is not None
+    return voxels
+
+
+def _stored_pixels(image: Slice) -> npt.NDArray[Any]:
+    """Stored values ``(columns, rows)`` of one image."""
+    _keep_pixels_only(image.path)
+    decoded = sitk.GetArrayFromImage(sitk.ReadImage(str(image.path), imageIO="GDCMImageIO"))
+    pixels: npt.NDArray[Any] = decoded.reshape(image.size[::-1]).transpose()
+    return pixels
+
+
+def _keep_pixels_only(path: Path) -> None:
+    """Write a file anew with the few elements that decoding needs.
+
+    GDCM takes memory for whatever length a damaged element claims, and knows of scaling rules that
+    differ between kinds of images; in a file that pydicom has put together it meets neither.
+    """
+    source = pydicom.dcmread(path, specific_tags=list(_PIXEL_TAGS))
+    if "PixelData" not in source:
+        raise InvalidInput("A DICOM image holds no pixel data; export the series again.")
+    syntax = UID(source.file_meta.TransferSyntaxUID)
+    needed = int(source.Rows) * int(source.Columns) * int(source.BitsAllocated) // 8
+    if not syntax.is_compressed and len(source.PixelData) < needed:
+        raise truncated()
+    clean = pydicom.Dataset()
+    clean.file_meta = pydicom.dataset.FileMetaDataset()
+    clean.file_meta.TransferSyntaxUID = syntax
+    clean.SOPClassUID = SecondaryCaptureImageStorage
+    clean.SOPInstanceUID = generate_uid()
+    for element in source:
+        clean.add(element)
+    clean.save_as(path, enforce_file_format=True)

@@ -1,0 +1,169 @@
+"""A scan on its display grid, and the masks that are saved in its own geometry."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from caiseg.errors import InvalidInput
+from caiseg.grids import FloatArray, Grid, Reorientation, Shape, Spacing
+from caiseg.reading import read_scan
+from caiseg.reading.mask_files import write_mask
+from caiseg.reading.scan import NativeGeometry, RawScan
+from caiseg.reading.voxels import repair
+
+MAX_VOXELS = 2**28
+"""Largest scan, in voxels: 512 x 512 x 1024, or 1 GiB of float32."""
+
+
+class Volume:
+    """One scan, reoriented to closest canonical RAS+ without resampling.
+
+    Attributes:
+        data: Voxels ``(I, J, K)`` on the display grid, all finite; float32, int16, uint16 or
+            uint8.
+        native: The geometry as uploaded.
+        reorientation: The exact map between the native grid and the display grid.
+        name: File name of the scan.
+        notices: One sentence for each reservation under which the scan was accepted.
+    """
+
+    def __init__(self, scan: RawScan, name: str) -> None:
+        grid = Grid(scan.native.shape_3d, scan.affine)
+        self.reorientation = Reorientation.to_canonical(grid)
+        self.data, repairs = repair(self.reorientation.array_to_display(scan.data))
+        self.native: NativeGeometry = scan.native
+        self.name = name
+        self.notices = [*scan.notices, *repairs]
+
+    def __repr__(self) -> str:
+        spacing = ", ".join(f"{step:g}" for step in self.spacing)
+        return f"Volume({self.name!r}, shape={self.shape}, spacing=({spacing}) mm)"
+
+    @property
+    def grid(self) -> Grid:
+        """The display grid."""
+        return self.reorientation.display
+
+    @property
+    def shape(self) -> Shape:
+        """Size ``(I, J, K)`` of the display grid."""
+        return self.grid.shape
+
+    @property
+    def affine(self) -> FloatArray:
+        """4x4 matrix from display voxel to world coordinates in mm, RAS+."""
+        return self.grid.affine
+
+    @property
+    def spacing(self) -> Spacing:
+        """Voxel size along ``(i, j, k)`` in mm."""
+        return self.grid.spacing
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256, in hexadecimal, of the voxels and their geometry."""
+        digest = hashlib.sha256(f"{self.data.dtype.name} {self.shape}".encode())
+        digest.update(self.affine.astype("<f8").tobytes())
+        digest.update(np.ascontiguousarray(self.data, self.data.dtype.newbyteorder("<")).data)
+        return digest.hexdigest()
+
+    def to_native(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Reorder an array from the display grid to the native grid; no voxel value changes.
+
+        Raises:
+            InvalidInput: The array does not have the display grid's size.
+        """
+        return self.reorientation.array_to_native(array)
+
+    def from_native(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The inverse of :meth:`to_native`.
+
+        Raises:
+            InvalidInput: The array does not have the native grid's size.
+        """
+        return self.reorientation.array_to_display(array)
+
+    def save_mask(self, mask: npt.NDArray[Any], path: str | os.PathLike[str]) -> None:
+        """Write a mask that overlays this scan, in the geometry that the scan came in.
+
+        The file holds uint8 on the native grid. For a NIfTI scan the affine, sform, qform, their
+        codes and the units are those of the upload. The file appears complete or not at all, and
+        the same mask gives the same bytes.
+
+        Args:
+            mask: Bool or integer array ``(I, J, K)`` on the display grid, values 0 to 255.
+            path: Where to write: ``.nii``, ``.nii.gz``, or ``.nrrd`` for a scan that was one.
+
+        Raises:
+            InvalidInput: The mask does not fit the scan, or cannot be written there.
+        """
+        write_mask(self.to_native(np.asarray(mask)), self.native, Path(path))
+
+
+def load_volume(
+    path: str | os.PathLike[str],
+    *,
+    volume_index: int | None = None,
+    series: str | None = None,
+    max_voxels: int = MAX_VOXELS,
+) -> Volume:
+    """Read a scan: ``.nii``, ``.nii.gz``, ``.nrrd``, ``.mha``, ``.mhd``, or a ``.zip`` of DICOM.
+
+    Args:
+        path: The file.
+        volume_index: Which volume of a 4-D scan, from 0; None for the first, with a notice.
+        series: UID or description of the DICOM series, where the archive holds several.
+        max_voxels: Scans with more voxels are refused before memory is taken for them.
+
+    Returns:
+        The scan in closest canonical orientation; ``notices`` lists reservations.
+
+    Raises:
+        InvalidInput: The file cannot be used. No other exception escapes, whatever its content.
+    """
+    path = Path(path)
+    try:
+        scan = read_scan(path, volume_index=volume_index, series=series, max_voxels=max_voxels)
+        return Volume(scan, path.name)
+    except InvalidInput:
+        raise
+    except MemoryError:
+        raise InvalidInput(
+            f"There is not enough memory for '{path.name}'; crop or resample it, or close other "
+            "programs."
+        ) from None
+    # The readers rest on libraries that meet damaged bytes with exceptions of every kind.
+    except Exception as error:
+        raise InvalidInput(
+            f"'{path.name}' cannot be read, so it is probably damaged; export or download it again."
+        ) from error
+
+
+def load_mask(path: str | os.PathLike[str], like: Volume) -> npt.NDArray[np.bool_]:
+    """Read a mask that belongs to a scan; every value above zero is inside.
+
+    Args:
+        path: A file of any format that :func:`load_volume` reads.
+        like: The scan that the mask must overlay.
+
+    Returns:
+        Bool array on the display grid of ``like``.
+
+    Raises:
+        InvalidInput: The file cannot be read, or lies on another grid.
+    """
+    mask = load_volume(path)
+    if not mask.grid.coincides_with(like.grid):
+        raise InvalidInput(
+            f"The mask {mask.name} does not lie on the grid of {like.name}, so it belongs to "
+            "another scan; choose the mask of this one."
+        )
+    inside: npt.NDArray[np.bool_] = mask.data > 0
+    return inside

@@ -1,0 +1,1 @@
+"""The pipeline that trains and judges what the app serves; run it as ``python -m train``."""

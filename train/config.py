@@ -1,0 +1,213 @@
+"""Experiment configs: one readable YAML file each, validated, any key overridable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from caiseg.errors import InvalidInput
+from caiseg.network_config import PRESETS, NetworkConfig
+from caiseg.preprocessing import PreprocessingConfig
+
+CONFIG_FOLDER = Path(__file__).parent / "configs"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AugmentationConfig(_Section):
+    """Random changes of a training sample, each applied with probability ``p`` (section IV-A)."""
+
+    p: float = Field(0.5, ge=0, le=1)
+    """Probability of each augmentation, one by one."""
+    scales: tuple[float, float] = (0.9, 1.1)
+    """Range of the isotropic scaling."""
+    degrees: float = Field(10.0, ge=0, le=180)
+    """Largest rotation about each axis."""
+    noise_std: float = Field(0.1, ge=0)
+    """Largest standard deviation of the Gaussian noise, in normalised intensities."""
+    bias_field: bool = True
+    """MR only: smooth multiplicative shading."""
+    gamma: float = Field(0.0, ge=0, le=1)
+    """Largest log-gamma of a contrast change; 0 leaves contrast alone as in the paper."""
+
+
+class ClickConfig(_Section):
+    """Click simulation while training (sections III-F and IV-B2)."""
+
+    foreground: tuple[int, int] = (1, 10)
+    """Fewest and most first-round clicks inside the eroded lesion."""
+    background: tuple[int, int] = (0, 20)
+    """Fewest and most first-round clicks in the band around the lesion."""
+    band_mm: float = Field(20.0, gt=0)
+    """Width of that band."""
+    erosion_mm: float = Field(3.0, ge=0)
+    """Depth of the erosion; a lesion that it would remove is eroded less."""
+    component_share: float = Field(0.1, ge=0, le=1)
+    """Later rounds click every error component larger than this share of the lesion."""
+    rounds: tuple[int, int] = (3, 3)
+    """Fewest and most rounds of a training step; only the last one is learned from."""
+    zero_click_share: float = Field(0.0, ge=0, le=1)
+    """Share of samples whose first round has no click, as the app's first mask has none."""
+    centre_share: float = Field(0.0, ge=0, le=1)
+    """Share of later-round clicks at the component's innermost voxel rather than a random one:
+    people click centres."""
+    largest_only_share: float = Field(0.0, ge=0, le=1)
+    """Share of samples whose later rounds click the largest error component alone, one click a
+    round, whatever its size: the way an annotator, and the evaluation, proceeds."""
+
+
+class LossConfig(_Section):
+    """Eqs. 8, 11 and 12."""
+
+    kind: Literal["focus_guided", "dice", "focal"] = "focus_guided"
+    """``focus_guided`` is the paper's; the others are those of its Fig. 5."""
+    focus_lambda: float = Field(2.0, ge=0)
+    """λ of eq. 8: how fast the weight falls with the distance to a click."""
+    mu: tuple[float, float] = (0.3, 0.6)
+    """μ of eq. 11 at the first and the last epoch of CAISeg training."""
+    nu: float = Field(0.5, ge=0, le=1)
+    """ν of eq. 12."""
+    deep_supervision: bool = True
+    """Whether the coarse prediction takes part in the loss (Table IV); off means ν = 1."""
+
+
+class ScheduleConfig(_Section):
+    """How long and how fast to learn (section IV-B3)."""
+
+    pretrain_epochs: int = Field(200, ge=0)
+    """Epochs of VNet alone."""
+    epochs: int = Field(200, ge=0)
+    """Epochs of CAISeg, after the pre-training."""
+    samples_per_case: int = Field(1, ge=1)
+    """Random crops taken from every case in an epoch."""
+    batch_size: int = Field(2, ge=1)
+    """Scans per step, shared equally by the processes of a parallel run."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Adam's initial learning rate."""
+    weight_decay: float = Field(1e-4, ge=0)
+    """L2 regularisation, added to the gradient as Adam's ``weight_decay`` does."""
+    decay: Literal["step", "cosine"] = "step"
+    """``step`` halves the rate every ``decay_epochs``; ``cosine`` lowers it to 0 over both
+    phases, which suits short trainings."""
+    decay_epochs: int = Field(50, ge=1)
+    """Epochs between two steps of the step decay."""
+    warmup_steps: int = Field(0, ge=0)
+    """Steps over which the rate rises from 0 at the start of each phase."""
+    gradient_clip: float | None = Field(None, gt=0)
+    """Largest gradient norm; larger gradients are scaled down to it."""
+    ema_decay: float | None = Field(None, gt=0, lt=1)
+    """Decay per step of the exponential moving average of the weights; the average is what is
+    validated and exported."""
+    validate_every: int = Field(10, ge=1)
+    """Epochs between two validations."""
+    precision: Literal["32", "bf16"] = "32"
+    """``bf16`` runs convolutions and products in bfloat16, about twice as fast on CPUs with
+    AVX-512 BF16 and on recent GPUs."""
+
+
+class DataConfig(_Section):
+    """What is read, and what a training sample is."""
+
+    label_values: tuple[int, ...] | None = None
+    """Mask values that count as lesion; all above 0 when left out."""
+    crop_size: tuple[int, int, int]
+    """Training crop ``(i, j, k)`` in model voxels."""
+    lesion_centred_share: float = Field(0.7, ge=0, le=1)
+    """Share of crops that contain a random lesion voxel; the others lie anywhere in the body."""
+
+
+class ExperimentConfig(_Section):
+    """One experiment: what ``python -m train fit`` runs."""
+
+    name: str
+    """Name of the checkpoint that comes out."""
+    description: str
+    """One sentence for the model card."""
+    anatomy: str
+    """What part of the body the scans show, for the model card."""
+    lesion: str
+    """What is outlined, for the model card."""
+    data_licence: str = "not stated"
+    """Licence of the training data, which the weights inherit."""
+    seed: int = Field(0, ge=0, lt=2**31)
+    network: NetworkConfig
+    preprocessing: PreprocessingConfig
+    data: DataConfig
+    augmentation: AugmentationConfig = AugmentationConfig()
+    clicks: ClickConfig = ClickConfig()
+    loss: LossConfig = LossConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+
+
+def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """Read a config by the name of a built-in one or by path.
+
+    A ``network`` section may name a ``preset`` (``paper`` or ``compact``) and ``thick_slices``;
+    its other keys then replace the preset's.
+
+    Args:
+        name_or_path: ``brain_flair``, say, or the path of a YAML file.
+        overrides: ``section.key=value`` items; values are read as YAML.
+
+    Raises:
+        InvalidInput: The file is missing or a key is wrong; the sentence names the key.
+    """
+    document = _read_yaml(name_or_path)
+    for override in overrides:
+        _apply_override(document, override)
+    network = document.get("network")
+    if isinstance(network, dict) and "preset" in network:
+        document["network"] = _expand_preset(dict(network))
+    try:
+        return ExperimentConfig.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise InvalidInput(f"Config {name_or_path}: {key}: {first['msg']}.") from error
+
+
+def _read_yaml(name_or_path: str) -> dict[str, Any]:
+    built_in = CONFIG_FOLDER / f"{name_or_path}.yaml"
+    path = built_in if built_in.is_file() else Path(name_or_path)
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError:
+        names = ", ".join(sorted(file.stem for file in CONFIG_FOLDER.glob("*.yaml")))
+        raise InvalidInput(
+            f"There is no config '{name_or_path}'; name one of {names}, or a YAML file."
+        ) from None
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"Config {path} is not valid YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise InvalidInput(f"Config {path} is not a mapping of keys to values.")
+    return document
+
+
+def _apply_override(document: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator:
+        raise InvalidInput(f"'{override}' is not an override; write section.key=value.")
+    *sections, leaf = key.split(".")
+    target = document
+    for section in sections:
+        target = target.setdefault(section, {})
+        if not isinstance(target, dict):
+            raise InvalidInput(f"Override '{override}': {section} is not a section.")
+    try:
+        target[leaf] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"Override '{override}': the value is not valid YAML.") from error
+
+
+def _expand_preset(network: dict[str, Any]) -> dict[str, Any]:
+    name = network.pop("preset")
+    if name not in PRESETS:
+        raise InvalidInput(f"network.preset: '{name}' is unknown; use {' or '.join(PRESETS)}.")
+    thick_slices = bool(network.pop("thick_slices", False))
+    return PRESETS[name](thick_slices=thick_slices).model_dump() | network

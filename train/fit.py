@@ -1,0 +1,118 @@
+"""``python -m train fit``: from a manifest to a run folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric import Fabric
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    track,
+)
+
+from train.config import ExperimentConfig
+from train.dataset import PreparedCase, prepare_case
+from train.manifest import Case, read_manifest, select, split_hash
+from train.run_folder import RunFolder
+from train.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """Where a training reads and writes, and what it runs on."""
+
+    manifest: Path
+    out: Path
+    resume: bool
+    cache: Path
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    workers: int = 1
+
+
+def fit(config: ExperimentConfig, options: FitOptions) -> None:
+    """Train ``config`` on the ``train`` split, validating on ``val``.
+
+    Raises:
+        InvalidInput: The manifest, a case or the state to resume cannot be used.
+    """
+    cases = read_manifest(options.manifest)
+    parallel = options.devices * options.nodes > 1
+    fabric = Fabric(
+        accelerator=options.accelerator,
+        devices=options.devices,
+        num_nodes=options.nodes,
+        strategy="ddp_find_unused_parameters_true" if parallel else "auto",
+    )
+    fabric.launch()
+    console = Console(file=sys.stdout, quiet=not fabric.is_global_zero)
+    train_cases = _prepare(select(cases, "train"), config, options, console)
+    val_cases = [case for case in cases if case.split == "val"]
+    folder = RunFolder(options.out)
+    if fabric.is_global_zero and not options.resume:
+        folder.log({"config": config.name, "split_hash": split_hash(cases)})
+    with _progress(console) as progress:
+        task = progress.add_task(config.name, total=None, loss="")
+        trainer = Trainer(
+            config,
+            train_cases,
+            _prepare(val_cases, config, options, console),
+            folder,
+            fabric,
+            workers=options.workers,
+            report=lambda record: _show(progress, task, record),
+        )
+        if options.resume:
+            trainer.resume()
+        trainer.run()
+
+
+def _prepare(
+    cases: Sequence[Case], config: ExperimentConfig, options: FitOptions, console: Console
+) -> list[PreparedCase]:
+    return [
+        prepare_case(case, config.preprocessing, config.data, options.cache)
+        for case in track(cases, "reading scans", console=console, transient=True)
+    ]
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=console,
+    )
+
+
+def _show(progress: Progress, task: Any, record: dict[str, Any]) -> None:
+    if "done" in record:
+        progress.update(
+            task,
+            completed=record["done"],
+            total=record["total"],
+            loss=f"loss {record['step_loss']:.3f}  rate {record['learning_rate']:.1e}",
+        )
+        return
+    line = f"epoch {record['epoch']:>3}  {record['seconds'] / 60:6.1f} min"
+    if "loss" in record:
+        line += f"  loss {record['loss']:.4f}"
+    if "dice" in record:
+        curve = " ".join(f"{value:.3f}" for value in record["dice"])
+        line += f"  Dice by clicks {curve}  obeyed {record['obeyed']:.1%}"
+        line += f"  harmful {record['harmful']:.1%}"
+    progress.console.print(line)

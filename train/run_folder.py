@@ -1,0 +1,97 @@
+"""What a training writes: state to resume from, metrics, and the best weights."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from caiseg.errors import InvalidInput
+from train.config import ExperimentConfig
+
+
+class RunFolder:
+    """The folder of one training run.
+
+    Every file appears complete or not at all, so a killed run leaves nothing half-written.
+
+    Args:
+        path: Created when missing.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def state_path(self) -> Path:
+        """Everything that ``--resume`` needs."""
+        return self.path / "state.pt"
+
+    @property
+    def best_path(self) -> Path:
+        """The weights with the best validation Dice after 3 clicks, and where they come from."""
+        return self.path / "best.pt"
+
+    @property
+    def metrics_path(self) -> Path:
+        """One JSON object a line: losses per epoch and validations."""
+        return self.path / "metrics.jsonl"
+
+    def save(self, path: Path, document: dict[str, Any]) -> None:
+        """Write tensors and plain values.
+
+        Raises:
+            InvalidInput: The disk is full or the folder cannot be written.
+        """
+        partial = path.with_name(f".{path.name}.part")
+        try:
+            torch.save(document, partial)
+            os.replace(partial, path)
+        except (OSError, RuntimeError) as error:
+            partial.unlink(missing_ok=True)
+            raise InvalidInput(
+                f"{path} cannot be written ({error}); free some disk space and use --resume."
+            ) from error
+
+    def load(self, path: Path, config: ExperimentConfig) -> dict[str, Any]:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InvalidInput: The file is missing or damaged, or belongs to another config.
+        """
+        document = self.read(path)
+        if document.get("config") != config.model_dump_json():
+            raise InvalidInput(
+                f"{path} belongs to a run with another config; resume with the same config and "
+                "overrides, or start a new run folder."
+            )
+        return document
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """Read what :meth:`save` wrote, whatever its config.
+
+        Raises:
+            InvalidInput: The file is missing or damaged.
+        """
+        try:
+            document: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            raise InvalidInput(f"{path} does not exist; start the run without --resume.") from None
+        except Exception as error:  # torch.load names no exception types
+            raise InvalidInput(f"{path} is damaged: {error}.") from error
+        return document
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Append one record to the metrics."""
+        with self.metrics_path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(record) + "\n")
+
+
+def cpu_copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A copy of a state dict that later steps do not change."""
+    return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}

@@ -1,0 +1,82 @@
+"""One training step as a module, so that every device strategy can wrap it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from caiseg.network import CAISeg
+from train.config import ExperimentConfig
+from train.focus_guided_loss import focus_weights
+from train.losses import pretraining_loss, training_loss
+from train.rounds import SimulatedRounds, simulate_rounds
+
+Phase = Literal["pretrain", "interactive"]
+
+
+class TrainingStep(nn.Module):
+    """Loss of one batch in either phase of training.
+
+    With ``precision: bf16`` the network runs under autocast here rather than through Fabric's
+    plugin, which would round scans, spacings and ground truth to bfloat16 as well.
+
+    Args:
+        network: The network to train.
+        config: The experiment.
+    """
+
+    def __init__(self, network: CAISeg, config: ExperimentConfig):
+        super().__init__()
+        self.network = network
+        self.config = config
+
+    def forward(self, batch: dict[str, Tensor], phase: Phase, step: int, mu: float) -> Tensor:
+        """The loss to minimise.
+
+        Args:
+            batch: Collated samples of :class:`train.dataset.TrainingSamples`.
+            phase: ``pretrain`` trains VNet alone, ``interactive`` the whole network.
+            step: Place in the training, which the number of rounds follows from.
+            mu: μ of eq. 11 at this epoch.
+        """
+        half = self.config.schedule.precision == "bf16"
+        with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=half):
+            if phase == "pretrain":
+                logits = self.network.backbone(batch["image"])
+                return pretraining_loss(logits.float(), batch["lesion"])
+            return self._interactive(batch, step, mu)
+
+    def _interactive(self, batch: dict[str, Tensor], step: int, mu: float) -> Tensor:
+        """Eq. 12 after a random number of simulated rounds; the backbone runs once."""
+        network, lesion = self.network, batch["lesion"]
+        features = network.encode(batch["image"])
+        low, high = self.config.clicks.rounds
+        rounds = int(np.random.default_rng((self.config.seed, step)).integers(low, high + 1))
+        seeds = [(self.config.seed, *key) for key in batch["key"].tolist()]
+        state = simulate_rounds(
+            network, features, lesion, batch["spacing"], self.config.clicks, rounds, seeds
+        )
+        output = network.answer(
+            features, state.cells(network, lesion.device), state.previous_mask, batch["spacing"]
+        )
+        coarse = network.classify(output.adjusted, features.head_features, lesion.shape[2:])
+        weights = self._weights(state, batch)
+        return training_loss(
+            output.logits.float(), coarse.float(), lesion, weights, mu, self.config.loss
+        )
+
+    def _weights(self, state: SimulatedRounds, batch: dict[str, Tensor]) -> Tensor:
+        """Eq. 8's weights of every sample, ``(N, 1, I, J, K)``."""
+        lesion = batch["lesion"]
+        shape = (lesion.shape[2], lesion.shape[3], lesion.shape[4])
+        rows = []
+        for clicks, spacing in zip(state.clicks, batch["spacing"].tolist(), strict=True):
+            voxels = torch.tensor([click.voxel for click in clicks], device=lesion.device)
+            step = (spacing[0], spacing[1], spacing[2])
+            rows.append(
+                focus_weights(voxels.reshape(-1, 3), shape, step, self.config.loss.focus_lambda)
+            )
+        return torch.stack(rows)[:, None]

@@ -1,0 +1,243 @@
+"""The training loop: VNet pre-training, then CAISeg, on Lightning Fabric."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from caiseg.errors import InvalidInput
+from caiseg.network import CAISeg
+from train.config import ExperimentConfig, ScheduleConfig
+from train.dataset import EpochSampler, PreparedCase, TrainingSamples
+from train.run_folder import RunFolder, cpu_copy
+from train.steps import Phase, TrainingStep
+from train.validation import ValidationResult, validate
+
+VALIDATION_CLICKS = 3
+SAVE_SECONDS = 120.0
+
+Report = Callable[[dict[str, Any]], None]
+
+
+class Trainer:
+    """Trains one experiment in a run folder, resumable to the bit.
+
+    All that is random about a step follows from the config's seed and the step's place in the
+    training, so a resumed run repeats what an uninterrupted one does.
+
+    Args:
+        config: The experiment.
+        train_cases: Prepared training cases.
+        val_cases: Prepared validation cases; may be empty.
+        folder: Where state, metrics and the best weights go.
+        fabric: Launched; decides device, precision and processes.
+        workers: Processes that prepare samples; 0 prepares them in this one.
+        report: Called after every step and validation with what there is to show.
+    """
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        train_cases: Sequence[PreparedCase],
+        val_cases: Sequence[PreparedCase],
+        folder: RunFolder,
+        fabric: Fabric,
+        *,
+        workers: int = 0,
+        report: Report = lambda record: None,
+    ):
+        if config.schedule.batch_size % fabric.world_size:
+            raise InvalidInput(
+                f"schedule.batch_size: {config.schedule.batch_size} samples cannot be shared "
+                f"equally by {fabric.world_size} processes."
+            )
+        self.config = config
+        self.folder = folder
+        self.fabric = fabric
+        self.report = report
+        self.workers = workers
+        self.samples = TrainingSamples(train_cases, config)
+        self.val_cases = val_cases
+        torch.manual_seed(config.seed)
+        self.network = CAISeg(config.network)
+        schedule = config.schedule
+        optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+        )
+        self.step_module, self.optimizer = fabric.setup(
+            TrainingStep(self.network, config), optimizer
+        )
+        self.average = (
+            AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(schedule.ema_decay))
+            if schedule.ema_decay is not None
+            else None
+        )
+        self.epoch = 0
+        self.done_in_epoch = 0
+        self.best_dice = -1.0
+        self.seconds = 0.0
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of both phases."""
+        return self.config.schedule.pretrain_epochs + self.config.schedule.epochs
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of one epoch."""
+        return math.ceil(len(self.samples) / self.config.schedule.batch_size)
+
+    @property
+    def evaluated_network(self) -> CAISeg:
+        """The network that is validated and exported: the average where there is one."""
+        return self.network if self.average is None else self.average.module  # type: ignore[return-value]
+
+    def resume(self) -> None:
+        """Continue from the run folder's state."""
+        state = self.folder.load(self.folder.state_path, self.config)
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.epoch, self.done_in_epoch = state["epoch"], state["done_in_epoch"]
+        self.best_dice, self.seconds = state["best_dice"], state["seconds"]
+
+    def run(self) -> None:
+        """Train to the end of the last epoch."""
+        began, saved = time.monotonic() - self.seconds, time.monotonic()
+        while self.epoch < self.epochs:
+            losses = []
+            for batch in self._batches():
+                losses.append(self._step(batch))
+                self.done_in_epoch += 1
+                self.seconds = time.monotonic() - began
+                self.report(self._progress(losses[-1]))
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    self._save()
+                    saved = time.monotonic()
+            self.epoch, self.done_in_epoch = self.epoch + 1, 0
+            record: dict[str, Any] = {"epoch": self.epoch, "seconds": round(self.seconds, 1)}
+            if losses:
+                record["loss"] = float(np.mean(losses))
+            if self._validation_due():
+                record |= self._validate()
+            if self.fabric.is_global_zero:
+                self.folder.log(record)
+            self.report(record)
+        self._save()
+
+    def _batches(self) -> Any:
+        """This process's share of the rest of the present epoch."""
+        batch, processes = self.config.schedule.batch_size, self.fabric.world_size
+        sampler = EpochSampler(
+            len(self.samples.cases), self.config, self.epoch, self.done_in_epoch * batch,
+            rank=self.fabric.global_rank, processes=processes,
+        )  # fmt: skip
+        loader = DataLoader(
+            self.samples,
+            batch_size=batch // processes,
+            sampler=sampler,
+            num_workers=self.workers,
+            worker_init_fn=_one_thread,
+        )
+        return self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
+
+    def _step(self, batch: dict[str, torch.Tensor]) -> float:
+        schedule = self.config.schedule
+        pretraining = self.epoch < schedule.pretrain_epochs
+        phase: Phase = "pretrain" if pretraining else "interactive"
+        step = self.epoch * self.steps_per_epoch + self.done_in_epoch
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(schedule, step, self.steps_per_epoch)
+        torch.manual_seed(self.config.seed + step + 1)
+        self.step_module.train()
+        loss = self.step_module(batch, phase, step, self._mu())
+        self.fabric.backward(loss)
+        if schedule.gradient_clip is not None:
+            self.fabric.clip_gradients(
+                self.step_module, self.optimizer, max_norm=schedule.gradient_clip
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        return float(loss.detach())
+
+    def _mu(self) -> float:
+        """μ of eq. 11, growing linearly over the epochs of CAISeg training."""
+        first, last = self.config.loss.mu
+        schedule = self.config.schedule
+        done = (self.epoch - schedule.pretrain_epochs) / max(1, schedule.epochs - 1)
+        return first + (last - first) * min(max(done, 0.0), 1.0)
+
+    def _validation_due(self) -> bool:
+        last = self.epoch == self.epochs
+        return bool(self.val_cases) and (
+            last or self.epoch % self.config.schedule.validate_every == 0
+        )
+
+    def _validate(self) -> dict[str, Any]:
+        network = self.evaluated_network
+        pretraining = self.epoch <= self.config.schedule.pretrain_epochs
+        clicks = 0 if pretraining and self.epoch < self.epochs else VALIDATION_CLICKS
+        result: ValidationResult = validate(network, self.val_cases, self.config, clicks)
+        if clicks and result.dice[-1] > self.best_dice:
+            self.best_dice = result.dice[-1]
+            if self.fabric.is_global_zero:
+                self.folder.save(self.folder.best_path, self._weights(result))
+        return {"dice": result.dice, "obeyed": result.obeyed, "harmful": result.harmful}
+
+    def _weights(self, result: ValidationResult) -> dict[str, Any]:
+        return {
+            "config": self.config.model_dump_json(),
+            "network": cpu_copy(self.evaluated_network.state_dict()),
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "dice": result.dice,
+        }
+
+    def _save(self) -> None:
+        if not self.fabric.is_global_zero:
+            return
+        state = {
+            "config": self.config.model_dump_json(),
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "epoch": self.epoch,
+            "done_in_epoch": self.done_in_epoch,
+            "best_dice": self.best_dice,
+            "seconds": self.seconds,
+        }
+        self.folder.save(self.folder.state_path, state)
+
+    def _progress(self, loss: float) -> dict[str, Any]:
+        done = self.epoch * self.steps_per_epoch + self.done_in_epoch
+        total = self.epochs * self.steps_per_epoch
+        rate = self.optimizer.param_groups[0]["lr"]
+        return {"done": done, "total": total, "step_loss": loss, "learning_rate": rate}
+
+
+def learning_rate(schedule: ScheduleConfig, step: int, steps_per_epoch: int) -> float:
+    """Learning rate of a step, counted over both phases from 0."""
+    total = (schedule.pretrain_epochs + schedule.epochs) * steps_per_epoch
+    if schedule.decay == "cosine":
+        rate = schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total))
+    else:
+        rate = schedule.learning_rate * 0.5 ** (step // (schedule.decay_epochs * steps_per_epoch))
+    second_phase = schedule.pretrain_epochs * steps_per_epoch
+    into_phase = step if step < second_phase else step - second_phase
+    return rate * min(1.0, (into_phase + 1) / max(1, schedule.warmup_steps))
+
+
+def _one_thread(worker: int) -> None:
+    """Sample workers leave the processor's threads to the training step."""
+    torch.set_num_threads(1)
