@@ -19,9 +19,7 @@ class _Outcome(Generic[T]):
     error: BaseException | None = None
 
 
-def with_reports(
-    work: Callable[[Report], T], say: Callable[[float], U]
-) -> Generator[U, None, T]:
+def with_reports(work: Callable[[Report], T], say: Callable[[float], U]) -> Generator[U, None, T]:
     """Run ``work`` in a thread, and tell how far it is while it runs.
 
     Args:

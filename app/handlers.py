@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 Updates = Generator[gr.HTML, None, None]
 """Updates of the viewer, sent to the page one by one."""
 
-_NO_SCAN = "The server has no scan open for this page, perhaps because it was restarted; open it again."
+_NO_SCAN = "The server has no scan open for this page; it may have been restarted. Open it again."
 _FAILED = "Something went wrong on the server; its log says what. Try again, or reload the page."
 _SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".zip")
 
@@ -62,9 +62,9 @@ class Handlers:
         """Answer the actions that have not been answered yet."""
         yield from _spoken(self._act, value, request)
 
-    def details(self, value: Any, request: gr.Request) -> Updates:
+    def measure(self, value: Any, request: gr.Request) -> Updates:
         """Measure the mask on screen and triangulate its surface."""
-        yield from _spoken(self._details, value, request)
+        yield from _spoken(self._measure, value, request)
 
     def save(self, value: Any, request: gr.Request) -> Updates:
         """Write the mask on screen in the scan's own geometry."""
@@ -105,9 +105,7 @@ class Handlers:
             shutil.rmtree(source.parent, ignore_errors=True)
             raise
         resident = ResidentScan(volume, encoded)
-        scan = OpenScan(
-            scan_id, name, source.parent, source, volume.grid, model, session, resident
-        )
+        scan = OpenScan(scan_id, name, source.parent, source, volume.grid, model, session, resident)
         self._store.put(key, scan)
         yield replies.answer(scan, time.perf_counter() - started)
 
@@ -142,7 +140,7 @@ class Handlers:
             sentence = _apply(scan, parse_actions(message.actions), segment)
             yield replies.answer(scan, time.perf_counter() - started, sentence)
 
-    def _details(self, message: PageMessage, key: SessionKey) -> Updates:
+    def _measure(self, message: PageMessage, key: SessionKey) -> Updates:
         scan = self._store.get(key)
         yield gr.skip() if scan is None else replies.details(scan)
 
@@ -191,9 +189,7 @@ def _spoken(
         yield replies.refused(_FAILED)
 
 
-def _encode(
-    predictor: CAISegPredictor, volume: Volume
-) -> Generator[gr.HTML, None, EncodedScan]:
+def _encode(predictor: CAISegPredictor, volume: Volume) -> Generator[gr.HTML, None, EncodedScan]:
     stage = "Encoding the scan"
     yield replies.working(stage, 0.0)
     encoded = yield from with_reports(

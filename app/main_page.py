@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from app.handlers import Handlers
-from app.viewer import VolumeViewer
+from app.viewer import volume_viewer
 
 # Gradio looks for files to delete this often, and deletes those older than this.
 _CLEANING_SECONDS = (3600, 86_400)
@@ -26,7 +26,7 @@ def build_page(models: list[str], upload_mb: int, handlers: Handlers) -> gr.Bloc
         fill_width=True,
         fill_height=True,
     ) as page:
-        viewer = VolumeViewer(models, upload_mb)
+        viewer = volume_viewer(models, upload_mb)
         # The value carries the whole list of actions, so of several quick events the last is
         # enough; "once", the default, would lose those that come while one is answered.
         common = {
@@ -39,7 +39,7 @@ def build_page(models: list[str], upload_mb: int, handlers: Handlers) -> gr.Bloc
         network = {"concurrency_id": "network", "concurrency_limit": 1}
         viewer.open(handlers.open, **common, **network)
         viewer.act(handlers.act, **common, **network)
-        viewer.details(handlers.details, **common)
+        viewer.measure(handlers.measure, **common)
         viewer.save(handlers.save, **common)
         page.unload(handlers.close)
     return page

@@ -13,7 +13,7 @@ class ModelShelf:
 
     Args:
         folder: Where the ``.safetensors`` files lie.
-        device: A torch device.
+        device: A torch device, or ``auto``.
 
     Raises:
         InvalidInput: The folder holds no checkpoint.

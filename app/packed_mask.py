@@ -44,7 +44,7 @@ class PackedMask:
             start=_triple([axis.start for axis in box]),
             size=_triple(crop.shape),
             voxels=int(np.count_nonzero(crop)),
-            # Level 1: a click waits for this, and masks are so regular that more effort saves little.
+            # Level 1: a click waits for this, and more effort saves little on regular shapes.
             payload=zlib.compress(bits.tobytes(), level=1),
         )
 

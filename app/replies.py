@@ -19,17 +19,17 @@ def working(stage: str, fraction: float | None = None) -> gr.HTML:
         stage: What is being done, in words for the person.
         fraction: How much of it is done, where that is known.
     """
-    return gr.HTML(work={"state": "busy", "stage": stage, "fraction": fraction})
+    return gr.HTML(server_work={"state": "busy", "stage": stage, "fraction": fraction})
 
 
 def refused(sentence: str) -> gr.HTML:
     """What was asked for was not done; what was on screen stays."""
-    return gr.HTML(work={"state": "refused", "sentence": sentence})
+    return gr.HTML(server_work={"state": "refused", "sentence": sentence})
 
 
 def preview(payload: dict[str, Any]) -> gr.HTML:
     """A scan to show while it is encoded; see :func:`app.scan_payload.scan_payload`."""
-    return gr.HTML(scan=payload)
+    return gr.HTML(server_scan=payload)
 
 
 def answer(scan: OpenScan, seconds: float, sentence: str = "") -> gr.HTML:
@@ -44,8 +44,8 @@ def answer(scan: OpenScan, seconds: float, sentence: str = "") -> gr.HTML:
     mask = session.current.mask
     work = {"state": "refused", "sentence": sentence} if sentence else {"state": "idle"}
     return gr.HTML(
-        work=work,
-        answer={
+        server_work=work,
+        server_answer={
             "scan": scan.scan_id,
             "seq": scan.answers,
             "applied": scan.applied,
@@ -64,7 +64,7 @@ def details(scan: OpenScan) -> gr.HTML:
     """What takes longer to work out than a click may wait: components and surface."""
     seq, mask = scan.answers, scan.session.current.mask
     return gr.HTML(
-        details={
+        server_details={
             "scan": scan.scan_id,
             "seq": seq,
             "components": measurements.component_count(mask),
@@ -76,7 +76,7 @@ def details(scan: OpenScan) -> gr.HTML:
 
 def download(path: Path) -> gr.HTML:
     """A file for the person to keep."""
-    return gr.HTML(download={"name": path.name, "file": _served(path)})
+    return gr.HTML(server_download={"name": path.name, "file": _served(path)})
 
 
 def _served(path: Path) -> dict[str, Any]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.accounts import Accounts
-from app.settings import Settings, resolve_device
+from app.settings import Settings
 from caiseg.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -26,20 +29,38 @@ _FORGET_SECONDS = 86_400
 _SWEEP_SECONDS = 30
 
 
+@dataclass(frozen=True, slots=True)
+class RunningApp:
+    """A server that answers.
+
+    Attributes:
+        url: Where its page is.
+        page: What serves it.
+        store: Everybody's open scans.
+    """
+
+    url: str
+    page: gr.Blocks
+    store: SessionStore
+
+
 def serve(settings: Settings) -> None:
-    """Run the server until it is interrupted.
+    """Run the server until it is interrupted or terminated.
 
     Raises:
         InvalidInput: A setting cannot be used.
     """
+    # Leaving through SystemExit deletes the scans in transit, which a plain SIGTERM would not.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     cache = private_cache()
     from app.models import ModelShelf
 
-    models = ModelShelf(settings.checkpoints, resolve_device(settings.device))
+    models = ModelShelf(settings.checkpoints, settings.device)
     # The first person should not wait for it.
     models.predictor(models.names[0])
-    page = launch(settings, models, cache)
-    page.block_thread()
+    running = launch(settings, models, cache)
+    print(f"CAISeg listens on {running.url}", flush=True)
+    running.page.block_thread()
 
 
 def private_cache() -> Path:
@@ -61,7 +82,7 @@ def private_cache() -> Path:
     return cache
 
 
-def launch(settings: Settings, models: ModelShelf, cache: Path) -> gr.Blocks:
+def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
     """Start serving, without waiting.
 
     Args:
@@ -105,6 +126,7 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> gr.Blocks:
             enable_monitoring=False,
             inbrowser=False,
             prevent_thread_lock=True,
+            quiet=True,
             app_kwargs={
                 "middleware": [Middleware(SecurityHeaders)],
                 "docs_url": None,
@@ -117,7 +139,7 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> gr.Blocks:
             "program listens there; choose another one with --port."
         ) from None
     _sweep_regularly(store)
-    return page
+    return RunningApp(page.local_url, page, store)
 
 
 def _free_port(host: str) -> int:

@@ -74,23 +74,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def resolve_device(device: Device) -> str:
-    """The torch device to use; ``auto`` takes a GPU if there is one.
-
-    Raises:
-        InvalidInput: The device is not there.
-    """
-    import torch
-
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if device == "auto":
-        return next(name for name, there in available.items() if there)
-    if not available[device]:
-        raise InvalidInput(f"There is no {device} device here; use --device auto or --device cpu.")
-    return device

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 import os
 import struct
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from caiseg.network import CAISeg
 from caiseg.network_config import NetworkConfig
 from caiseg.preprocessing import PreprocessingConfig
 
-FORMAT_VERSION = 1
+FORMAT_VERSION: Literal[1] = 1
 MAX_FILE_BYTES = 2**30
 MAX_HEADER_BYTES = 2**22
 _KEY = "caiseg"
@@ -102,7 +100,9 @@ def read_checkpoint_info(path: str | os.PathLike[str]) -> CheckpointInfo:
         with safe_open(file, framework="pt") as stream:
             document = (stream.metadata() or {}).get(_KEY)
     except (SafetensorError, OSError) as error:
-        raise InvalidInput(f"{file.name} is not a readable safetensors file: {error}.") from error
+        raise InvalidInput(
+            f"{file.name} is damaged or cut short ({error}); copy or download it again."
+        ) from error
     if document is None:
         raise InvalidInput(
             f"{file.name} holds weights but no CAISeg description; use a file made by "
@@ -112,15 +112,13 @@ def read_checkpoint_info(path: str | os.PathLike[str]) -> CheckpointInfo:
         return CheckpointInfo.model_validate_json(document)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        key = ".".join(str(part) for part in first["loc"]) or "description"
         raise InvalidInput(
             f"{file.name} is not a checkpoint that this version reads: {key}: {first['msg']}."
         ) from error
 
 
-def load_checkpoint(
-    path: str | os.PathLike[str], device: str | torch.device = "cpu"
-) -> Checkpoint:
+def load_checkpoint(path: str | os.PathLike[str], device: str | torch.device = "cpu") -> Checkpoint:
     """Load a checkpoint for use.
 
     The file is untrusted: its description is validated, and the names, shapes and types of its
@@ -159,7 +157,7 @@ def load_checkpoint(
             for name in expected:
                 weights[name] = stream.get_tensor(name).float()
     except (SafetensorError, OSError) as error:
-        raise InvalidInput(f"{file.name} is damaged: {error}.") from error
+        raise InvalidInput(f"{file.name} is damaged ({error}).") from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise InvalidInput(f"{file.name} is damaged: it holds weights that are not numbers.")
     with torch.device("meta"):
@@ -170,7 +168,7 @@ def load_checkpoint(
 
 
 def _check_container(file: Path) -> None:
-    """Believe the safetensors header only as far as the file's own size goes."""
+    """Bound what the safetensors reader, which compares the header with the file, may load."""
     try:
         size = file.stat().st_size
         with file.open("rb") as stream:
@@ -180,23 +178,8 @@ def _check_container(file: Path) -> None:
             (length,) = struct.unpack("<Q", prefix)
             if length > min(MAX_HEADER_BYTES, size - 8):
                 raise InvalidInput(f"{file.name} is not a CAISeg checkpoint, or it is cut short.")
-            header = json.loads(stream.read(length))
-            claimed = max(
-                (
-                    math.prod(entry["shape"])
-                    for name, entry in header.items()
-                    if name != "__metadata__"
-                ),
-                default=0,
-            )
     except OSError as error:
         raise InvalidInput(f"Checkpoint {file} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if isinstance(error, InvalidInput):
-            raise
-        raise InvalidInput(f"{file.name} is not a CAISeg checkpoint.") from error
-    if claimed > size:
-        raise InvalidInput(f"{file.name} is cut short: it claims more weights than it holds.")
 
 
 def _sha256(file: Path) -> str:

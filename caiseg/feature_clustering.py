@@ -123,8 +123,9 @@ class FeatureClustering(nn.Module):
             value = features.new_zeros((2, *grid))
             return ClusteredAffinity(value, torch.zeros_like(value, dtype=torch.long))
         fused = features + self.mask_fusion(previous_mask[None, None].to(features))[0]
+        clicked = (slice(None), *clicks.cells.T)
         rows = self._split(self.projection(fused.flatten(1).T))
-        centres = self._split(self.projection(fused[(slice(None), *clicks.cells.T)].T))
+        centres = self._split(self.projection(fused[clicked].T))
         positions = _cell_positions(grid, cell_mm)
         centre_positions = clicks.cells * cell_mm
         unit = self._distance_unit(positions, centre_positions)
@@ -146,7 +147,8 @@ class FeatureClustering(nn.Module):
 
     def _split(self, rows: Tensor) -> Tensor:
         """``(L, C)`` to ``(n_h, L, C / n_h)``, in single precision: squares follow."""
-        return rows.float().unflatten(1, (self.heads, -1)).transpose(0, 1)
+        split: Tensor = rows.float().unflatten(1, (self.heads, -1))
+        return split.transpose(0, 1)
 
     def _distance_unit(self, positions: Tensor, centres: Tensor) -> float:
         """The distance in mm that counts as 1.
@@ -167,10 +169,10 @@ class FeatureClustering(nn.Module):
         for head in range(self.heads):
             weighted = 0.0 if self.position == "none" else alpha[head] * distance
             if self.similarity == "cosine":
-                cosine = nn.functional.normalize(rows[head], dim=1) @ nn.functional.normalize(
-                    centres[head], dim=1
-                ).T
-                total = total + cosine.clamp(min=0) * torch.exp(-torch.as_tensor(weighted) ** 2)
+                directions = nn.functional.normalize(rows[head], dim=1)
+                cosine = directions @ nn.functional.normalize(centres[head], dim=1).T
+                nearness = torch.exp(-(torch.as_tensor(weighted) ** 2))
+                total = total + cosine.clamp(min=0) * nearness
             else:
                 gap = _euclidean(rows[head], centres[head]) + weighted
                 total = total + torch.exp(-(gap**2))

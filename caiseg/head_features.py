@@ -63,7 +63,8 @@ class CrossAttention(nn.Module):
 
     def _split(self, rows: Tensor) -> Tensor:
         """``(N, L, C)`` to ``(N, heads, L, C / heads)``."""
-        return rows.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        split: Tensor = rows.unflatten(2, (self.heads, -1))
+        return split.transpose(1, 2)
 
 
 class HeadFeatures(nn.Module):

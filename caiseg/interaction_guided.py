@@ -42,8 +42,8 @@ class InteractionGuidedModule(nn.Module):
         affinity = self.clustering(features, previous_mask, clicks, cell_mm)
         if len(clicks) == 0:
             return features, affinity
-        clicked = features[(slice(None), *clicks.cells.T)].T
-        adjustment = head_features[clicks.labels] - clicked
+        clicked = (slice(None), *clicks.cells.T)
+        adjustment = head_features[clicks.labels] - features[clicked].T
         adjusted = features
         for label in (0, 1):
             if bool((clicks.labels == label).any()):

@@ -32,9 +32,7 @@ class ScanFeatures:
 
     def detach(self) -> ScanFeatures:
         """The same values, cut from the graph."""
-        return ScanFeatures(
-            self.features.detach(), self.skip.detach(), self.head_features.detach()
-        )
+        return ScanFeatures(self.features.detach(), self.skip.detach(), self.head_features.detach())
 
     @property
     def nbytes(self) -> int:
@@ -70,9 +68,7 @@ class CAISeg(nn.Module):
     def __init__(self, config: NetworkConfig):
         super().__init__()
         self.config = config
-        self.backbone = VNet(
-            config.base_channels, config.kernel_size, config.strides, config.norm
-        )
+        self.backbone = VNet(config.base_channels, config.kernel_size, config.strides, config.norm)
         self.head_features = HeadFeatures(
             config.decoder_channels, config.attention_heads, config.drop_path
         )
@@ -150,9 +146,7 @@ class CAISeg(nn.Module):
             Logits ``(N, 1, I, J, K)``.
         """
         difference = head_features[:, 1] - head_features[:, 0]
-        scores = torch.einsum("ncijk,nc->nijk", features, difference) / math.sqrt(
-            features.shape[1]
-        )
+        scores = torch.einsum("ncijk,nc->nijk", features, difference) / math.sqrt(features.shape[1])
         return nn.functional.interpolate(scores[:, None], size=tuple(size), mode="trilinear")
 
 
@@ -163,10 +157,13 @@ def _initialise_he(module: nn.Module) -> None:
     where a gain of 1 only starts the branch smaller), so they keep the variance of the features
     that they carry.
     """
-    if isinstance(module, nn.Conv3d | nn.ConvTranspose3d):
+    if isinstance(module, nn.Conv3d):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    if isinstance(module, nn.ConvTranspose3d):
+        # Its kernel equals its stride, so a voxel sums over the input channels alone; PyTorch's
+        # rule, written for convolutions, would count output channels times kernel size.
+        nn.init.normal_(module.weight, std=math.sqrt(2 / module.in_channels))
     if isinstance(module, nn.Linear):
         nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
-    if isinstance(module, nn.Conv3d | nn.ConvTranspose3d | nn.Linear):
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+    if isinstance(module, nn.Conv3d | nn.ConvTranspose3d | nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)

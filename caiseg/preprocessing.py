@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torchio as tio
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from caiseg.grids import Grid, Spacing, resample_to_model
+from caiseg.grids import Grid, resample_to_model
 
 Millimetres = Annotated[float, Field(ge=0.1, le=50, allow_inf_nan=False)]
 PatchSize = Annotated[int, Field(ge=16, le=512)]
@@ -51,15 +52,17 @@ def normalise_intensities(data: Tensor, modality: Literal["MR", "CT"]) -> Tensor
         clipped = tio.Clamp(*_percentiles(data, (0.5, 99.5)))(image)
         if float(clipped.data.max()) == float(clipped.data.min()):
             clipped = image
-        return tio.ZNormalization()(clipped).data[0]  # type: ignore[no-any-return]
+        return tio.ZNormalization()(clipped).data[0]
     foreground = data > data.float().mean()
     if float(data[foreground].float().std(correction=0)) == 0:
-        return tio.ZNormalization()(image).data[0]  # type: ignore[no-any-return]
+        return tio.ZNormalization()(image).data[0]
     normalised = tio.ZNormalization(masking_method=tio.ZNormalization.mean)(image)
-    return tio.Clamp(-FOREGROUND_LIMIT, FOREGROUND_LIMIT)(normalised).data[0]  # type: ignore[no-any-return]
+    return tio.Clamp(-FOREGROUND_LIMIT, FOREGROUND_LIMIT)(normalised).data[0]
 
 
-def preprocess(data: np.ndarray, display: Grid, model: Grid, modality: Literal["MR", "CT"]) -> Tensor:
+def preprocess(
+    data: npt.NDArray[np.generic], display: Grid, model: Grid, modality: Literal["MR", "CT"]
+) -> Tensor:
     """Resample a scan to the model grid and normalise its intensities.
 
     Args:
@@ -77,6 +80,3 @@ def preprocess(data: np.ndarray, display: Grid, model: Grid, modality: Literal["
 def _percentiles(data: Tensor, points: tuple[float, float]) -> tuple[float, float]:
     low, high = np.percentile(data.numpy(), points)
     return float(low), float(high)
-
-
-__all__ = ["PreprocessingConfig", "Spacing", "normalise_intensities", "preprocess"]

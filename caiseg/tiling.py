@@ -80,7 +80,7 @@ class EncodedTiles:
             self.tiles.append(self._encode(image[box], box))
             if progress is not None:
                 progress(count / len(boxes))
-        self._windows = [_window(tile.box, self.shape) for tile in self.tiles]
+        self._windows = [_window(tile.box, self.shape).to(image.device) for tile in self.tiles]
         self._weights = torch.zeros(self.shape, device=image.device)
         for tile, window in zip(self.tiles, self._windows, strict=True):
             self._weights[tile.box] += window
@@ -136,8 +136,8 @@ class EncodedTiles:
             full = torch.nn.functional.interpolate(
                 answer.affinity.value[None], size=size, mode="trilinear"
             )[0]
-            part = full[(slice(None), *(slice(0, b.stop - b.start) for b in box))]
-            affinity[(slice(None), *box)] += self._windows[index] * part
+            i, j, k = self._windows[index].shape
+            affinity[:, box[0], box[1], box[2]] += self._windows[index] * full[:, :i, :j, :k]
         return affinity / self._weights
 
     def _padded(self, box: Box) -> tuple[int, int, int]:
@@ -179,8 +179,8 @@ def tile_boxes(shape: Sequence[int], patch: Sequence[int]) -> list[Box]:
         if size <= length:
             axes.append([slice(0, size)])
             continue
-        step = length * (1 - OVERLAP)
-        count = 1 + -int(-(size - length) // step)
+        step = int(length * (1 - OVERLAP))
+        count = 1 + -(-(size - length) // step)
         starts = [round(n * (size - length) / (count - 1)) for n in range(count)]
         axes.append([slice(start, start + length) for start in starts])
     return [(i, j, k) for i, j, k in itertools.product(*axes)]

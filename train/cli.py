@@ -12,6 +12,7 @@ import typer
 
 from caiseg.errors import InvalidInput
 from train.config import load_config
+from train.export import export, read_figures
 from train.fit import FitOptions, fit
 
 app = typer.Typer(
@@ -47,10 +48,23 @@ def fit_command(
     fit(
         load_config(config, override or ()),
         FitOptions(
-            manifest=manifest, out=out, resume=resume, cache=cache or out / "cache",
+            config_name=Path(config).stem, manifest=manifest, out=out, resume=resume, cache=cache or out / "cache",
             accelerator=accelerator, devices=devices, nodes=nodes, workers=workers,
         ),
     )  # fmt: skip
+
+
+@app.command("export")
+def export_command(
+    run: Annotated[Path, typer.Option(help="Run folder of a training.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write, .safetensors.")],
+    figures: Annotated[
+        Path | None, typer.Option(help="summary.json of an evaluation, for the card.")
+    ] = None,
+) -> None:
+    """Write the best weights of a run as a checkpoint with its model card."""
+    info = export(run, out, None if figures is None else read_figures(figures))
+    typer.echo(f"{out}: {info.name}, {out.stat().st_size / 1e6:.1f} MB")
 
 
 def main() -> None:

@@ -125,9 +125,7 @@ def _random_voxel(mask: Mask, rng: np.random.Generator) -> tuple[int, int, int]:
     return int(i), int(j), int(k)
 
 
-def _labelled(
-    place: tuple[int, int, int], box: tuple[slice, slice, slice], lesion: Mask
-) -> Click:
+def _labelled(place: tuple[int, int, int], box: tuple[slice, slice, slice], lesion: Mask) -> Click:
     i, j, k = (int(part.start) + index for part, index in zip(box, place, strict=True))
     return Click((i, j, k), Label(int(lesion[i, j, k])))
 

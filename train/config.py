@@ -25,6 +25,9 @@ class AugmentationConfig(_Section):
 
     p: float = Field(0.5, ge=0, le=1)
     """Probability of each augmentation, one by one."""
+    flip_axes: tuple[Literal[0, 1, 2], ...] = (0, 1, 2)
+    """Axes that may be flipped: all in the paper; (0,), left to right, where a body keeps its
+    orientation in every scan."""
     scales: tuple[float, float] = (0.9, 1.1)
     """Range of the isotropic scaling."""
     degrees: float = Field(10.0, ge=0, le=180)

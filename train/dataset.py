@@ -86,10 +86,8 @@ def prepare_case(
 def augmentation(config: AugmentationConfig, modality: str) -> tio.Compose:
     """The random changes of section IV-A, each with its own probability."""
     transforms: list[tio.Transform] = [
-        tio.RandomAffine(
-            scales=config.scales, degrees=config.degrees, isotropic=True, p=config.p
-        ),
-        tio.RandomFlip(axes=(0, 1, 2), flip_probability=0.5, p=config.p),
+        tio.RandomAffine(scales=config.scales, degrees=config.degrees, isotropic=True, p=config.p),
+        tio.RandomFlip(axes=config.flip_axes, flip_probability=0.5, p=config.p),
         tio.RandomNoise(std=(0, config.noise_std), p=config.p),
     ]
     if config.gamma > 0:
@@ -139,9 +137,7 @@ class TrainingSamples(Dataset[dict[str, Tensor]]):
                     lesion=tio.LabelMap(tensor=case.lesion[None].to(torch.uint8)),
                 )
             )
-        image = normalise_intensities(
-            subject["image"].data[0], self.config.preprocessing.modality
-        )
+        image = normalise_intensities(subject["image"].data[0], self.config.preprocessing.modality)
         lesion = subject["lesion"].data[0] > 0
         image, lesion = random_crop(image, lesion, self.config.data, rng)
         return {

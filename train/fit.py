@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+import torchio
 from lightning.fabric import Fabric
 from rich.console import Console
 from rich.progress import (
@@ -31,6 +36,7 @@ from train.trainer import Trainer
 class FitOptions:
     """Where a training reads and writes, and what it runs on."""
 
+    config_name: str
     manifest: Path
     out: Path
     resume: bool
@@ -60,8 +66,8 @@ def fit(config: ExperimentConfig, options: FitOptions) -> None:
     train_cases = _prepare(select(cases, "train"), config, options, console)
     val_cases = [case for case in cases if case.split == "val"]
     folder = RunFolder(options.out)
-    if fabric.is_global_zero and not options.resume:
-        folder.log({"config": config.name, "split_hash": split_hash(cases)})
+    if fabric.is_global_zero:
+        folder.write_provenance(provenance(config, options, cases))
     with _progress(console) as progress:
         task = progress.add_task(config.name, total=None, loss="")
         trainer = Trainer(
@@ -76,6 +82,40 @@ def fit(config: ExperimentConfig, options: FitOptions) -> None:
         if options.resume:
             trainer.resume()
         trainer.run()
+
+
+def provenance(
+    config: ExperimentConfig, options: FitOptions, cases: Sequence[Case]
+) -> dict[str, Any]:
+    """What a model card says about a run; names of files without their folders."""
+    counts = Counter(case.split for case in cases)
+    processes = options.devices * options.nodes
+    return {
+        "config": config.name,
+        "manifest": options.manifest.name,
+        "cases": ", ".join(f"{count} {split}" for split, count in sorted(counts.items())),
+        "split hash": split_hash(cases),
+        "seed": config.seed,
+        "command": f"python -m train fit --config {options.config_name} "
+        f"--manifest {options.manifest.name} --out RUN",
+        "commit": _commit(),
+        "hardware": f"{processes} process(es) on {options.accelerator}, {os.cpu_count()} cores",
+        "versions": f"torch {torch.__version__}, torchio {torchio.__version__}",
+    }
+
+
+def _commit() -> str:
+    """The commit of the code that trains, or ``unknown`` outside a checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return answer.stdout.strip()
 
 
 def _prepare(

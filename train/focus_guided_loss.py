@@ -57,7 +57,5 @@ def focus_guided_loss(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor
         target: Ground truth in {0, 1}, same shape.
         weights: Result of :func:`focus_weights`, broadcastable to that shape.
     """
-    entropy = torch.nn.functional.binary_cross_entropy_with_logits(
-        logits, target, reduction="none"
-    )
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     return (weights * entropy).mean()

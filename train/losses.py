@@ -24,9 +24,7 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 def focal_loss(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
     """Focal loss (ref. 17) without class weights, averaged over voxels."""
-    entropy = torch.nn.functional.binary_cross_entropy_with_logits(
-        logits, target, reduction="none"
-    )
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     return ((1 - torch.exp(-entropy)) ** gamma * entropy).mean()
 
 

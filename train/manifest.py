@@ -74,8 +74,7 @@ def read_manifest(path: Path) -> list[Case]:
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
                 raise InvalidInput(
-                    f"Manifest {path} lacks the column {missing[0]}; it needs "
-                    f"{', '.join(COLUMNS)}."
+                    f"Manifest {path} lacks the column {missing[0]}; it needs {', '.join(COLUMNS)}."
                 )
             rows = list(reader)
     except OSError as error:

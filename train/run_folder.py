@@ -38,6 +38,11 @@ class RunFolder:
         return self.path / "best.pt"
 
     @property
+    def provenance_path(self) -> Path:
+        """Data, command, code and machine of the run, for the model card."""
+        return self.path / "run.json"
+
+    @property
     def metrics_path(self) -> Path:
         """One JSON object a line: losses per epoch and validations."""
         return self.path / "metrics.jsonl"
@@ -85,6 +90,29 @@ class RunFolder:
         except Exception as error:  # torch.load names no exception types
             raise InvalidInput(f"{path} is damaged: {error}.") from error
         return document
+
+    def write_provenance(self, provenance: dict[str, Any]) -> None:
+        """Write where the run's weights come from."""
+        partial = self.provenance_path.with_suffix(".part")
+        partial.write_text(json.dumps(provenance, indent=2), encoding="utf-8")
+        os.replace(partial, self.provenance_path)
+
+    def read_provenance(self) -> dict[str, Any]:
+        """Read what :meth:`write_provenance` wrote.
+
+        Raises:
+            InvalidInput: The file is missing or damaged.
+        """
+        try:
+            provenance: dict[str, Any] = json.loads(
+                self.provenance_path.read_text(encoding="utf-8")
+            )
+        except (OSError, ValueError) as error:
+            raise InvalidInput(
+                f"{self.provenance_path} cannot be read ({error}); run fit --resume once to write "
+                "it again."
+            ) from error
+        return provenance
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one record to the metrics."""

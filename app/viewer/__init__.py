@@ -7,13 +7,11 @@ setting the other properties (:mod:`app.replies`).
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import plotly
-from gradio.events import EventListener
 
 _HERE = Path(__file__).parent
 
@@ -39,46 +37,36 @@ _SCRIPTS = (
 _STYLES = ("page.css", "layout.css", "controls.css", "views.css", "panel.css", "messages.css")
 
 
-class VolumeViewer(gr.HTML):
-    """Three orthogonal views, the surface, and the tools around them.
+def volume_viewer(models: list[str], upload_mb: int) -> gr.HTML:
+    """Make the viewer.
 
-    Events, each bound with ``viewer.<event>(handler, …)``: ``open`` (a scan or checkpoint is asked
-    for), ``act`` (the person clicked, undid, …), ``details`` (the page wants the surface), ``save``
-    (the mask is asked for).
+    Its events are bound with ``viewer.<event>(handler, …)``: ``open`` (a scan or another
+    checkpoint is asked for), ``act`` (the person clicked, undid, …), ``measure`` (the page wants
+    figures and surface of the mask), ``save`` (the mask is asked for).
+
+    It is no subclass, because Gradio writes a ``.pyi`` file beside the source of each.
 
     Args:
         models: Names of the checkpoints on offer, the one to start with first.
         upload_mb: MiB that an uploaded file may have.
-        props: What the server has said so far, see :mod:`app.replies`.
     """
-
-    EVENT_NAMES = ("open", "act", "details", "save")
-
-    def __init__(self, models: list[str], upload_mb: int, **props: Any):
-        given = {"elem_id": "viewer", **props}
-        super().__init__(
-            html_template=_read("viewer.html"),
-            js_on_load=script(),
-            apply_default_css=False,
-            models=models,
-            upload_mb=upload_mb,
-            **given,
-        )
-
-    def __getattr__(self, name: str) -> Any:
-        # gr.HTML takes every name that the script puts in quotes for an event, properties included.
-        if name in self.EVENT_NAMES:
-            return partial(EventListener(event_name=name).listener, self)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def get_block_name(self) -> str:
-        """The component of Gradio's front end that draws this one."""
-        return "html"
+    return gr.HTML(
+        elem_id="viewer",
+        html_template=_read("viewer.html"),
+        js_on_load=script(),
+        apply_default_css=False,
+        models=models,
+        upload_mb=upload_mb,
+    )
 
 
 @cache
 def script() -> str:
-    """The viewer's JavaScript, all files in one scope."""
+    """The viewer's JavaScript, all files in one scope.
+
+    It must not hold the name of a property that the server sets in quotation marks: Gradio takes
+    every quoted name for an event, and then sends the event in place of the property.
+    """
     return '"use strict";\n' + "\n".join(_read(f"scripts/{name}") for name in _SCRIPTS)
 
 

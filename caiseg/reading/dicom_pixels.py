@@ -1,4 +1,4 @@
-"""The pixels of DICOM images, decoded by GDCM as SimpleITK brings it."""
+"""The pixels of DICOM images: plain ones read by pydicom, compressed ones by GDCM in SimpleITK."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_pixels(slices: Sequence[Slice]) -> npt.NDArray[Any]:
     """Decode a stack of images and scale them to what they measure.
 
     Args:
-        slices: Images of one size and pixel type; their files are overwritten.
+        slices: Images of one size and pixel type; their files may be overwritten.
 
     Returns:
         Array ``(columns, rows, slices)``: float32 where any slice is scaled, else the type that
@@ -58,30 +58,33 @@ def read_pixels(slices: Sequence[Slice]) -> npt.NDArray[Any]:
 
 def _stored_pixels(image: Slice) -> npt.NDArray[Any]:
     """Stored values ``(columns, rows)`` of one image."""
-    _keep_pixels_only(image.path)
-    decoded = sitk.GetArrayFromImage(sitk.ReadImage(str(image.path), imageIO="GDCMImageIO"))
+    dataset = pydicom.dcmread(image.path, specific_tags=list(_PIXEL_TAGS))
+    if "PixelData" not in dataset:
+        raise InvalidInput("A DICOM image holds no pixel data; export the series again.")
+    syntax = UID(dataset.file_meta.TransferSyntaxUID)
+    if syntax.is_compressed:
+        _write_anew(dataset, syntax, image.path)
+        decoded = sitk.GetArrayFromImage(sitk.ReadImage(str(image.path), imageIO="GDCMImageIO"))
+    else:
+        columns, rows = image.size
+        if len(dataset.PixelData) < columns * rows * int(dataset.BitsAllocated) // 8:
+            raise truncated()
+        decoded = dataset.pixel_array
     pixels: npt.NDArray[Any] = decoded.reshape(image.size[::-1]).transpose()
     return pixels
 
 
-def _keep_pixels_only(path: Path) -> None:
-    """Write a file anew with the few elements that decoding needs.
+def _write_anew(dataset: pydicom.Dataset, syntax: UID, path: Path) -> None:
+    """Write a compressed image with the few elements that decoding needs.
 
     GDCM takes memory for whatever length a damaged element claims, and knows of scaling rules that
     differ between kinds of images; in a file that pydicom has put together it meets neither.
     """
-    source = pydicom.dcmread(path, specific_tags=list(_PIXEL_TAGS))
-    if "PixelData" not in source:
-        raise InvalidInput("A DICOM image holds no pixel data; export the series again.")
-    syntax = UID(source.file_meta.TransferSyntaxUID)
-    needed = int(source.Rows) * int(source.Columns) * int(source.BitsAllocated) // 8
-    if not syntax.is_compressed and len(source.PixelData) < needed:
-        raise truncated()
     clean = pydicom.Dataset()
     clean.file_meta = pydicom.dataset.FileMetaDataset()
     clean.file_meta.TransferSyntaxUID = syntax
     clean.SOPClassUID = SecondaryCaptureImageStorage
     clean.SOPInstanceUID = generate_uid()
-    for element in source:
+    for element in dataset:
         clean.add(element)
     clean.save_as(path, enforce_file_format=True)

@@ -7,8 +7,10 @@ const CLICK_ARM = 6;
 const CLICK_REACH_MM = 6;
 const SCALE_BARS_MM = [1, 2, 5, 10, 20, 50, 100, 200];
 
+// Leaves the letters at the edges legible, and what lies under the middle visible.
 function drawCrosshair(context, view, point) {
   const gap = 9;
+  const edge = 24;
   context.save();
   context.strokeStyle = BACKGROUND_COLOUR;
   context.globalAlpha = 0.55;
@@ -17,11 +19,12 @@ function drawCrosshair(context, view, point) {
   const x = Math.round(point.x) + 0.5;
   const y = Math.round(point.y) + 0.5;
   for (const [x0, y0, x1, y1] of [
-    [0, y, x - gap, y],
-    [x + gap, y, view.width, y],
-    [x, 0, x, y - gap],
-    [x, y + gap, x, view.height],
+    [edge, y, x - gap, y],
+    [x + gap, y, view.width - edge, y],
+    [x, edge, x, y - gap],
+    [x, y + gap, x, view.height - edge],
   ]) {
+    if (x1 < x0 || y1 < y0) continue;
     context.moveTo(x0, y0);
     context.lineTo(x1, y1);
   }

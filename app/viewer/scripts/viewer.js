@@ -202,12 +202,12 @@ function clearStage() {
 async function showPreview(description) {
   root.dataset.ready = false;
   const volume = await Volume.load(description);
-  const overtaken = props.scan.id !== description.id || root.dataset.state === "refused";
+  const overtaken = props.server_scan.id !== description.id || root.dataset.state === "refused";
   if (overtaken) return;
   if (dialogue?.answered) fallback = { volume: stage.volume, dialogue };
   putOnStage(volume, new Dialogue(description.id, send));
   // The answer may have come first.
-  if (props.answer) await showAnswer(props.answer);
+  if (props.server_answer) await showAnswer(props.server_answer);
 }
 
 async function showAnswer(answer) {
@@ -228,7 +228,7 @@ async function showAnswer(answer) {
     clicks: answer.clicks.length,
     ready: true,
   });
-  trigger("details");
+  trigger("measure");
 }
 
 function showWork(work) {
@@ -311,9 +311,14 @@ attachControls();
 attachFiles(find, openFile);
 commands.spaceHeld = attachKeyboard(commands);
 
-watch("scan", () => showPreview(props.scan));
-watch("answer", () => showAnswer(props.answer));
-watch("work", () => showWork(props.work));
-watch("details", () => showDetails(props.details));
-watch("download", () => offerDownload(props.download));
+// The keys are not in quotation marks for a reason: see script() in app/viewer/__init__.py.
+for (const [property, show] of Object.entries({
+  server_scan: showPreview,
+  server_answer: showAnswer,
+  server_work: showWork,
+  server_details: showDetails,
+  server_download: offerDownload,
+})) {
+  watch(property, () => show(props[property]));
+}
 root.dataset.live = true;

@@ -1,0 +1,35 @@
+"""A server with a stand-in network, and a scan to open in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.server import RunningApp, launch, private_cache
+from tests.app.stand_in import StandInShelf, settings, write_scan
+
+
+@pytest.fixture(scope="module")
+def shelf() -> StandInShelf:
+    return StandInShelf()
+
+
+@pytest.fixture(scope="module")
+def running(shelf: StandInShelf, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """The app, served from a thread of this process, with the stand-in for a network."""
+    folder = tmp_path_factory.mktemp("server")
+    app = launch(settings(folder, folder / "demo"), shelf.as_models(), private_cache())
+    yield app
+    app.page.close()
+
+
+@pytest.fixture
+def blob(tmp_path: Path) -> Path:
+    """A small scan with thick slices and one bright block."""
+    data = np.zeros((24, 30, 10), dtype=np.int16)
+    data[8:14, 10:18, 3:6] = 200
+    data += np.arange(10, dtype=np.int16)
+    return write_scan(tmp_path / "blob.nii.gz", data, (1.0, 1.2, 3.0))

@@ -1,0 +1,59 @@
+"""Masks survive the way to the browser and back into the next round."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from app.packed_mask import PackedMask
+
+MASKS = hnp.arrays(bool, st.tuples(*[st.integers(1, 9)] * 3))
+
+
+def as_the_viewer_reads_it(document: dict[str, Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """mask.js, line by line."""
+    bits = zlib.decompress(base64.b64decode(document["bits"]))
+    voxels = np.zeros(int(np.prod(shape)), dtype=bool)
+    count = 0
+    (i0, j0, k0), (ni, nj, nk) = document["start"], document["size"]
+    for k in range(k0, k0 + nk):
+        for j in range(j0, j0 + nj):
+            for i in range(i0, i0 + ni):
+                voxels[i + shape[0] * (j + shape[1] * k)] = bits[count >> 3] >> (count & 7) & 1
+                count += 1
+    return voxels.reshape(shape, order="F")
+
+
+@given(mask=MASKS)
+def test_packing_loses_nothing(mask: npt.NDArray[np.bool_]) -> None:
+    packed = PackedMask.pack(mask)
+    np.testing.assert_array_equal(packed.unpack(), mask)
+    assert packed.voxels == mask.sum()
+
+
+@given(mask=MASKS)
+def test_the_viewer_reads_what_was_packed(mask: npt.NDArray[np.bool_]) -> None:
+    document = PackedMask.pack(mask).to_json()
+    np.testing.assert_array_equal(as_the_viewer_reads_it(document, mask.shape), mask)
+
+
+@given(mask=MASKS)
+def test_the_box_is_tight(mask: npt.NDArray[np.bool_]) -> None:
+    crop = PackedMask.pack(mask).crop()
+    for axis in range(3):
+        ends = np.take(crop, [0, -1], axis) if crop.size else crop
+        assert ends.any(axis=tuple({0, 1, 2} - {axis})).all()
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_large_uniform_mask_takes_little_room(filled: bool) -> None:
+    mask = np.full((256, 256, 96), filled)
+    assert len(PackedMask.pack(mask).payload) < 10_000

@@ -1,0 +1,147 @@
+"""Memory is bounded, work is never lost, and closed pages leave nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from app.session import AnnotationSession
+from app.store import OpenScan, ResidentScan, SessionKey, SessionStore
+from caiseg.grids import Grid
+
+SCAN_BYTES = 100
+ANN, BOB, EVE = (SessionKey("", page) for page in ("ann", "bob", "eve"))
+
+
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(clock: Clock) -> SessionStore:
+    return SessionStore(2 * SCAN_BYTES, idle_seconds=60, forget_seconds=600, clock=clock)
+
+
+def open_scan(folder: Path) -> OpenScan:
+    folder.mkdir(exist_ok=True)
+    volume: Any = SimpleNamespace(data=np.zeros(SCAN_BYTES // 2, np.uint8))
+    encoded: Any = SimpleNamespace(nbytes=SCAN_BYTES // 2)
+    return OpenScan(
+        scan_id="1",
+        name="scan",
+        folder=folder,
+        source=folder / "scan.nii",
+        grid=Grid((1, 1, 1), np.eye(4)),
+        model="m",
+        session=AnnotationSession(lambda clicks, previous: np.ones((1, 1, 1), bool)),
+        resident=ResidentScan(volume, encoded),
+    )
+
+
+def is_resident(store: SessionStore, key: SessionKey) -> bool:
+    return cast(OpenScan, store.get(key)).resident is not None
+
+
+def test_the_least_recently_used_scan_leaves_memory_but_keeps_its_clicks(
+    store: SessionStore, tmp_path: Path
+) -> None:
+    store.put(ANN, open_scan(tmp_path / "a"))
+    store.put(BOB, open_scan(tmp_path / "b"))
+    with store.at_work(ANN):
+        pass
+    store.put(EVE, open_scan(tmp_path / "e"))
+    assert [is_resident(store, key) for key in (ANN, BOB, EVE)] == [True, False, True]
+    assert store.nbytes <= 2 * SCAN_BYTES
+    evicted = cast(OpenScan, store.get(BOB))
+    assert evicted.session.current.mask.voxels == 1
+    assert evicted.folder.is_dir(), "its file is needed to read it again"
+
+
+def test_a_scan_at_work_is_never_evicted(store: SessionStore, tmp_path: Path) -> None:
+    store.put(ANN, open_scan(tmp_path / "a"))
+    with store.at_work(ANN):
+        for name in ("b", "c", "d", "e"):
+            store.put(SessionKey("", name), open_scan(tmp_path / name))
+        assert is_resident(store, ANN)
+
+
+def test_a_scan_larger_than_the_budget_stays_while_it_is_the_one_in_use(tmp_path: Path) -> None:
+    store = SessionStore(SCAN_BYTES // 2, idle_seconds=60, forget_seconds=600)
+    store.put(ANN, open_scan(tmp_path / "a"))
+    assert is_resident(store, ANN)
+
+
+def test_an_idle_scan_leaves_memory_and_a_silent_page_is_forgotten(
+    store: SessionStore, clock: Clock, tmp_path: Path
+) -> None:
+    store.put(ANN, open_scan(tmp_path / "a"))
+    clock.now = 59
+    store.sweep()
+    assert is_resident(store, ANN)
+    clock.now = 61
+    store.sweep()
+    assert not is_resident(store, ANN)
+    clock.now = 601
+    store.sweep()
+    assert store.get(ANN) is None
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_scan_at_work_is_not_idle(store: SessionStore, clock: Clock, tmp_path: Path) -> None:
+    store.put(ANN, open_scan(tmp_path / "a"))
+    with store.at_work(ANN):
+        clock.now = 10_000
+        store.sweep()
+        assert is_resident(store, ANN)
+    store.sweep()
+    assert is_resident(store, ANN), "the work has just ended"
+
+
+def test_a_closed_page_leaves_nothing(store: SessionStore, tmp_path: Path) -> None:
+    store.put(ANN, open_scan(tmp_path / "a"))
+    store.drop(ANN)
+    assert len(store) == 0
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_new_scan_replaces_the_old_one_with_its_files(
+    store: SessionStore, tmp_path: Path
+) -> None:
+    store.put(ANN, open_scan(tmp_path / "old"))
+    store.put(ANN, open_scan(tmp_path / "new"))
+    assert len(store) == 1
+    assert not (tmp_path / "old").exists()
+    assert (tmp_path / "new").is_dir()
+
+
+def test_a_page_closed_while_its_scan_is_encoded_keeps_nothing(
+    store: SessionStore, tmp_path: Path
+) -> None:
+    with store.at_work(ANN):
+        store.drop(ANN)
+        store.put(ANN, open_scan(tmp_path / "a"))
+    assert len(store) == 0
+    assert not (tmp_path / "a").exists()
+    store.put(ANN, open_scan(tmp_path / "again"))
+    assert len(store) == 1, "the page may come back after a broken connection"
+
+
+def test_the_same_page_name_under_another_user_is_another_page(
+    store: SessionStore, tmp_path: Path
+) -> None:
+    store.put(SessionKey("ann", "page"), open_scan(tmp_path / "a"))
+    assert store.get(SessionKey("bob", "page")) is None
