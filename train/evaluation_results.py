@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -12,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from caiseg.errors import InvalidInput
+from train.files import replacing
 
 
 class RoundRecord(BaseModel):
@@ -93,14 +93,5 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         InvalidInput: The disk is full or the folder cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InvalidInput(
-            f"{path} cannot be written ({error.strerror}); free some disk space or choose "
-            "another folder."
-        ) from error

@@ -10,6 +10,7 @@ from caiseg.checkpoint import CheckpointInfo, save_checkpoint
 from caiseg.errors import InvalidInput
 from caiseg.network import CAISeg
 from train.config import ExperimentConfig
+from train.evaluation_report import figures_for_card
 from train.run_folder import RunFolder
 
 
@@ -52,6 +53,21 @@ def export(run: Path, out: Path, figures: dict[str, Any] | None = None) -> Check
     save_checkpoint(out, network, info)
     out.with_suffix(".md").write_text(model_card(info), encoding="utf-8")
     return info
+
+
+def read_figures(summary: Path) -> dict[str, Any]:
+    """The figures of an evaluation's ``summary.json``, as a model card gives them.
+
+    Raises:
+        InvalidInput: The file is missing or is not such a summary.
+    """
+    try:
+        return figures_for_card(json.loads(summary.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(
+            f"{summary} is not the summary of an evaluation ({error}); name the summary.json that "
+            "python -m train evaluate wrote."
+        ) from error
 
 
 def model_card(info: CheckpointInfo) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from monai.metrics import get_mask_edges, get_surface_distance
+from monai.metrics.utils import get_mask_edges, get_surface_distance
 from scipy import ndimage
 
 from train.click_simulation import Mask, Spacing
@@ -93,8 +93,7 @@ def surface_agreement(
         diagonal = image_diagonal(lesion.shape, spacing)
         return SurfaceAgreement(diagonal, diagonal, 0.0)
     (box,) = ndimage.find_objects((prediction | lesion).astype(np.uint8))
-    # The rim makes lesion voxels at the border of the image part of the surface.
-    edges = get_mask_edges(np.pad(prediction[box], 1), np.pad(lesion[box], 1), crop=False)
+    edges = get_mask_edges(prediction[box], lesion[box], crop=False)
     to_lesion = _distances(edges[0], edges[1], spacing)
     to_prediction = _distances(edges[1], edges[0], spacing)
     both = np.concatenate((to_lesion, to_prediction))
@@ -126,9 +125,7 @@ def number_of_clicks(dice_by_clicks: Sequence[float], target: float) -> int | No
     return None
 
 
-def _distances(
-    from_edges: Mask, to_edges: Mask, spacing: Spacing
-) -> npt.NDArray[np.float64]:
+def _distances(from_edges: Mask, to_edges: Mask, spacing: Spacing) -> npt.NDArray[np.float64]:
     """Distance in mm of every voxel of one surface to the nearest voxel of the other."""
     distances = get_surface_distance(from_edges, to_edges, spacing=spacing)
     return np.asarray(distances, dtype=np.float64)

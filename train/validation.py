@@ -11,9 +11,10 @@ import torch
 from caiseg.network import CAISeg
 from caiseg.preprocessing import normalise_intensities
 from caiseg.tiling import EncodedTiles
-from train.click_simulation import Mask, next_click
+from train.click_simulation import next_click
 from train.config import ExperimentConfig
 from train.dataset import PreparedCase
+from train.metrics import dice_score
 from train.rounds import click_tensors
 
 
@@ -30,12 +31,6 @@ class ValidationResult:
     dice: list[float]
     obeyed: float
     harmful: float
-
-
-def dice_score(prediction: Mask, lesion: Mask) -> float:
-    """Dice similarity coefficient; 1 when both are empty."""
-    total = int(prediction.sum()) + int(lesion.sum())
-    return 1.0 if total == 0 else 2 * int((prediction & lesion).sum()) / total
 
 
 def validate(

@@ -1,0 +1,256 @@
+"""The command: resuming, cases that cannot be used, and a run from end to end."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from caiseg import CAISegPredictor, Volume
+from caiseg.checkpoint import CheckpointInfo
+from caiseg.synthetic import SyntheticScanConfig, generate_scan
+from tests.networks import write_small_checkpoint
+from tests.train.scripted import HALF, LESION, SPACING, Scripted, write_case
+from train.cli import main
+from train.evaluate import Evaluation, run_cases
+from train.evaluation_protocol import EvaluationProtocol
+from train.evaluation_report import figures_for_card
+from train.evaluation_results import read_results
+from train.manifest import Case
+
+
+class Failing(Scripted):
+    """Fails on scans whose name begins with ``bad``."""
+
+    def __init__(self, error: Exception):
+        super().__init__([LESION])
+        self.error = error
+
+    def encode(self, volume: Volume) -> str:
+        if volume.name.startswith("bad"):
+            raise self.error
+        return super().encode(volume)
+
+
+@pytest.fixture
+def quiet() -> Console:
+    return Console(quiet=True)
+
+
+@pytest.fixture
+def evaluation(tmp_path: Path) -> Callable[..., Evaluation]:
+    def build(
+        method: Scripted | CAISegPredictor, identity: str = "weights", clicks: int = 2
+    ) -> Evaluation:
+        protocol = EvaluationProtocol(clicks=clicks)
+        return Evaluation(method, "scripted", identity, protocol, tmp_path / "cases")
+
+    return build
+
+
+@pytest.fixture(autouse=True)
+def _same_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_resumed_run_keeps_finished_cases(
+    tmp_path: Path, evaluation: Callable[..., Evaluation], quiet: Console
+) -> None:
+    cases = [write_case(tmp_path, name) for name in ("one", "two")]
+    first = run_cases(evaluation(Scripted([HALF])), cases[:1], resume=False, console=quiet)
+    method = Scripted([HALF])
+    resumed = run_cases(evaluation(method), cases, resume=True, console=quiet)
+    assert method.encoded == ["two_image.nii.gz"]
+    assert resumed.records[: len(first.records)] == first.records
+    assert [row.case for row in resumed.records] == ["one"] * 3 + ["two"] * 3
+
+
+@pytest.mark.parametrize(
+    "change", ["no --resume", "other weights", "other protocol", "other mask", "damaged rows"]
+)
+def test_nothing_is_kept_of_a_run_under_other_circumstances(
+    tmp_path: Path, evaluation: Callable[..., Evaluation], quiet: Console, change: str
+) -> None:
+    case = write_case(tmp_path)
+    run_cases(evaluation(Scripted([HALF])), [case], resume=False, console=quiet)
+    method = Scripted([HALF])
+    again = evaluation(
+        method,
+        identity="others" if change == "other weights" else "weights",
+        clicks=1 if change == "other protocol" else 2,
+    )
+    if change == "other mask":
+        write_case(tmp_path, lesion=HALF)
+    if change == "damaged rows":
+        (part,) = (tmp_path / "cases").iterdir()
+        part.write_text("case,dice\none,high\n")
+    run_cases(again, [case], resume=change != "no --resume", console=quiet)
+    assert method.encoded == ["one_image.nii.gz"]
+
+
+def test_cases_that_cannot_be_used_are_named_and_the_rest_goes_on(
+    tmp_path: Path, evaluation: Callable[..., Evaluation], quiet: Console
+) -> None:
+    missing = Case("missing", "p", tmp_path / "no.nii.gz", tmp_path / "no.nii.gz", "val")
+    larger = write_case(tmp_path, "larger")
+    nib.save(
+        nib.Nifti1Image(np.ones((20, 20, 20), np.uint8), np.diag([*SPACING, 1.0])), larger.mask
+    )
+    text = write_case(tmp_path, "text")
+    text.image.write_text("no scan")
+    cases = [missing, larger, text, write_case(tmp_path, "good")]
+    outcome = run_cases(evaluation(Scripted([HALF])), cases, resume=False, console=quiet)
+    assert {row.case for row in outcome.records} == {"good"}
+    assert sorted(outcome.content) == ["good"]
+    assert list(outcome.failed) == ["missing", "larger", "text"]
+    assert "cannot be read" in outcome.failed["missing"]
+    assert "another grid" in outcome.failed["larger"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate ..."),
+    ],
+)
+def test_a_case_that_needs_too_much_memory_is_named(
+    tmp_path: Path, evaluation: Callable[..., Evaluation], quiet: Console, error: Exception
+) -> None:
+    cases = [write_case(tmp_path, name) for name in ("bad", "good")]
+    outcome = run_cases(evaluation(Failing(error)), cases, resume=False, console=quiet)
+    assert outcome.failed == {"bad": "There is not enough memory for this case."}
+    assert {row.case for row in outcome.records} == {"good"}
+
+
+def test_a_mistake_in_the_method_is_not_hidden(
+    tmp_path: Path, evaluation: Callable[..., Evaluation], quiet: Console
+) -> None:
+    method = Failing(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="mat1"):
+        run_cases(evaluation(method), [write_case(tmp_path, "bad")], resume=False, console=quiet)
+
+
+def write_manifest(folder: Path, cases: Sequence[Case]) -> Path:
+    path = folder / "manifest.csv"
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["case", "patient", "image", "mask", "split"])
+        writer.writerows(
+            [case.name, case.patient, case.image.name, case.mask.name, case.split] for case in cases
+        )
+    return path
+
+
+def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
+    """Run ``python -m train evaluate`` in this process, which is quicker than another one."""
+    words = ["train", "evaluate", *map(str, arguments), "--threads", "1", "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    if ended.value.code:
+        raise AssertionError(f"exit code {ended.value.code}")
+
+
+def synthetic_case(folder: Path, name: str, seed: int) -> Case:
+    config = SyntheticScanConfig(
+        shape=(40, 48, 24), spacing=(4.0, 4.0, 6.0), lesion_count=(1, 1),
+        lesion_radius=(14.0, 18.0), orientation="LPS", max_tilt=5.0,
+    )  # fmt: skip
+    scan = generate_scan(config, seed)
+    case = Case(name, name, folder / f"{name}.nii.gz", folder / f"{name}_mask.nii.gz", "val")
+    nib.save(nib.Nifti1Image(scan.image, scan.affine), case.image)
+    nib.save(nib.Nifti1Image(scan.lesion.astype(np.uint8), scan.affine), case.mask)
+    return case
+
+
+def test_the_command_judges_a_checkpoint_from_end_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = write_small_checkpoint(tmp_path / "small.safetensors", spacing=(4.0, 4.0, 6.0))
+    good = [synthetic_case(tmp_path, "first", 1), synthetic_case(tmp_path, "second", 2)]
+    bad = Case("bad", "bad", tmp_path / "bad.nii.gz", tmp_path / "bad.nii.gz", "val")
+    manifest = write_manifest(tmp_path, [good[0], bad, good[1]])
+    out = tmp_path / "out"
+    arguments = ("--checkpoint", checkpoint, "--manifest", manifest, "--clicks", "2", "--out", out)
+
+    run_command(monkeypatch, *arguments)
+    summary = json.loads((out / "summary.json").read_text())
+    rows = read_results(out / "results.csv")
+    assert [(row.case, row.round) for row in rows] == [
+        (name, number) for name in ("first", "second") for number in range(3)
+    ]
+    assert (summary["data"]["cases"], summary["data"]["evaluated"]) == (3, 2)
+    assert [failure["case"] for failure in summary["failed"]] == ["bad"]
+    assert summary["figures"]["dice"]["0"]["mean"] == pytest.approx(
+        np.mean([row.dice for row in rows if row.round == 0])
+    )
+    predictor = CAISegPredictor.from_checkpoint(checkpoint, "cpu")
+    assert summary["checkpoint"]["sha256"] == predictor.checkpoint_hash
+    assert summary["versions"]["torch"] == torch.__version__
+    assert "2 of 3 cases" in capsys.readouterr().out
+
+    volume, lesion = good[0].load()
+    first_mask = predictor.segment(predictor.encode(volume), []).mask
+    overlap = 2 * np.sum(first_mask & lesion) / (first_mask.sum() + lesion.sum())
+    assert rows[0].dice == pytest.approx(overlap)
+
+    run_command(monkeypatch, *arguments, "--resume")
+    assert read_results(out / "results.csv") == rows
+
+    card = figures_for_card(summary)
+    info = CheckpointInfo(
+        name="small",
+        network=predictor.network.config,
+        preprocessing=predictor.preprocessing,
+        figures=card,
+    )
+    assert CheckpointInfo.model_validate_json(info.model_dump_json()).figures == card
+    assert list(card["Dice after"]) == ["0 clicks", "1 click", "2 clicks"]
+
+
+def test_a_run_without_one_usable_case_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = write_small_checkpoint(tmp_path / "small.safetensors", spacing=(4.0, 4.0, 6.0))
+    bad = Case("bad", "bad", tmp_path / "bad.nii.gz", tmp_path / "bad.nii.gz", "val")
+    out = tmp_path / "out"
+    with pytest.raises(AssertionError, match="exit code 2"):
+        run_command(
+            monkeypatch, "--checkpoint", checkpoint, "--manifest", write_manifest(tmp_path, [bad]),
+            "--out", out,
+        )  # fmt: skip
+    assert "None of the 1 cases could be evaluated" in capsys.readouterr().err
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["figures"] is None
+    assert summary["failed"][0]["case"] == "bad"
+
+
+def test_the_random_rule_is_repeated_with_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = write_small_checkpoint(tmp_path / "small.safetensors", spacing=(4.0, 4.0, 6.0))
+    manifest = write_manifest(tmp_path, [synthetic_case(tmp_path, "first", 1)])
+    out = tmp_path / "out"
+    arguments = ("--checkpoint", checkpoint, "--manifest", manifest, "--clicks", "1", "--out", out)
+
+    run_command(monkeypatch, *arguments, "--rule", "random", "--seeds", "3")
+    random = [row for row in read_results(out / "results.csv") if row.round == 1]
+    assert [row.seed for row in random] == [0, 1, 2]
+    assert len({(row.click_i, row.click_j, row.click_k) for row in random}) > 1
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["figures"]["dice"]["1"]["sd_seeds"] is not None
+
+    run_command(monkeypatch, *arguments, "--rule", "centre", "--seeds", "3")
+    assert [row.seed for row in read_results(out / "results.csv")] == [0, 0]
