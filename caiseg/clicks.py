@@ -70,7 +70,7 @@ class Click:
         try:
             i, j, k = document["voxel"]
             return cls((int(i), int(j), int(k)), Label.parse(str(document["label"])))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InvalidInput(f"{document!r} is not a click: {error}") from error
 
 

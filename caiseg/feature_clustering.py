@@ -62,6 +62,8 @@ class ClusteredAffinity:
     def dense(self, clicks: int) -> Tensor:
         """``CA`` as the paper writes it, ``(I, J, K, n_c)``."""
         rows = self.value.new_zeros((*self.value.shape[1:], clicks))
+        if clicks == 0:
+            return rows
         for value, winner in zip(self.value, self.winner, strict=True):
             rows.scatter_add_(-1, winner[..., None], value[..., None])
         return rows

@@ -218,7 +218,7 @@ def model_grid(display: Grid, target_spacing: Spacing) -> Grid:
         for extent, target in zip(display.extent, target_spacing, strict=True)
     )
     if i * j * k > MAX_MODEL_VOXELS:
-        size = " x ".join(f"{extent:.0f}" for extent in display.extent)
+        size = " × ".join(f"{extent:.0f}" for extent in display.extent)
         raise InvalidInput(
             f"The scan covers {size} mm, which is too much at this model's voxel size; check the "
             "spacing in the scan's header, or crop it around the region of interest."
@@ -252,19 +252,16 @@ def resample_to_model(
     _check_shape(data, display.shape)
     tensor = torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32))
     if model.shape == display.shape:
-        return tensor
+        # A copy, because the tensor may share the scan's memory.
+        return tensor.clone()
     # Both grids share their axes, so rotation and origin cannot matter; leaving them out keeps
     # sheared affines, which SimpleITK refuses, usable, and the result free of rounding.
     image = tio.ScalarImage(tensor=tensor[None], affine=np.diag([*display.spacing, 1.0]))
-    transforms: list[tio.Transform] = []
     if interpolation != "nearest":
-        blur = tio.Blur(_antialiasing_std(display, model), copy=False)
-        transforms.append(blur)
+        image = tio.Blur(_antialiasing_std(display, model), copy=False)(image)
     target = (model.shape, _axis_aligned(model, display))
-    transforms.append(tio.Resample(target, image_interpolation=interpolation, copy=False))
-    for transform in transforms:
-        image = transform(image)
-    resampled: torch.Tensor = image.data[0]
+    resample = tio.Resample(target, image_interpolation=interpolation, copy=False)
+    resampled: torch.Tensor = resample(image).data[0]
     return resampled
 
 

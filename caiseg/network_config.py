@@ -102,7 +102,7 @@ def compact(*, thick_slices: bool = False, **overrides: Any) -> NetworkConfig:
         "base_channels": 8,
         "kernel_size": 3,
         "position": "mm",
-        "alpha": (16.0, 8.0, 4.0, 2.0),
+        "alpha": (4.0, 2.0, 1.5, 1.0),
         "query_scale": 0.3,
     }
     strides = THICK_SLICES if thick_slices else ISOTROPIC

@@ -141,8 +141,12 @@ class EncodedTiles:
         return affinity / self._weights
 
     def _padded(self, box: Box) -> tuple[int, int, int]:
+        """Size that the strides divide, at least two cells of the coarsest grid a side.
+
+        A single cell would leave instance normalisation without a variance.
+        """
         i, j, k = (
-            _round_up(part.stop - part.start, stride)
+            max(_round_up(part.stop - part.start, stride), 2 * stride)
             for part, stride in zip(box, self.network.config.total_stride, strict=True)
         )
         return i, j, k

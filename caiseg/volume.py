@@ -19,7 +19,7 @@ from caiseg.reading.scan import NativeGeometry, RawScan
 from caiseg.reading.voxels import repair
 
 MAX_VOXELS = 2**28
-"""Largest scan, in voxels: 512 x 512 x 1024, or 1 GiB of float32."""
+"""Largest scan, in voxels: 512 × 512 × 1024, or 1 GiB of float32."""
 
 
 class Volume:

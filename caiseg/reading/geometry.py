@@ -24,7 +24,7 @@ def check_size(shape: Sequence[int], max_voxels: int) -> None:
     Raises:
         InvalidInput: A dimension is not positive, or there are more than ``max_voxels`` voxels.
     """
-    size = " x ".join(str(int(length)) for length in shape)
+    size = " × ".join(str(int(length)) for length in shape)
     if any(length < 1 for length in shape):
         raise InvalidInput(
             f"The header gives the scan's size as {size} voxels, which is no size; export it again."
@@ -61,7 +61,7 @@ def check_affine(affine: FloatArray) -> list[str]:
             "again with a valid orientation."
         )
     if spacing.min() < MIN_SPACING_MM or spacing.max() > MAX_SPACING_MM:
-        size = " x ".join(f"{step:.3g}" for step in spacing)
+        size = " × ".join(f"{step:.3g}" for step in spacing)
         raise InvalidInput(
             f"The header gives the voxel size as {size} mm, which cannot be; correct the spacing."
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from caiseg.errors import InvalidInput
 
@@ -46,16 +47,17 @@ def nrrd_payload(path: Path) -> Payload:
                 "The file is not an NRRD scan, whatever its name says; choose another file."
             )
         fields: dict[str, str] = {}
-        while line := _next_line(file.readline(MAX_HEADER_BYTES), file.tell()):
+        while line := _next_line(file):
+            if line.lower().replace(" ", "").startswith("datafile"):
+                raise InvalidInput(
+                    "The NRRD header keeps its voxels in another file; save the scan as one .nrrd "
+                    "file."
+                )
             # "key:=value" is a free remark; a field is "name: value".
             if not line.startswith("#") and ":=" not in line:
-                _add(fields, line, ":")
+                _add(fields, line.lower(), ":")
         offset = file.tell()
-    if any(key in fields for key in ("data file", "datafile")):
-        raise InvalidInput(
-            "The NRRD header keeps its voxels in another file; save the scan as one .nrrd file."
-        )
-    encoding = fields.get("encoding", "").lower()
+    encoding = fields.get("encoding", "")
     skips = [fields.get(key, "0") for key in ("line skip", "lineskip", "byte skip", "byteskip")]
     if encoding not in _NRRD_ENCODINGS or any(skip != "0" for skip in skips):
         raise InvalidInput(
@@ -74,8 +76,7 @@ def meta_payload(path: Path) -> Payload:
     fields: dict[str, str] = {}
     with path.open("rb") as file:
         while "ElementDataFile" not in fields:
-            line = _next_line(file.readline(MAX_HEADER_BYTES), file.tell())
-            if not line:
+            if not (line := _next_line(file)):
                 raise InvalidInput(
                     "The file is not a MetaImage scan, whatever its name says; choose another file."
                 )
@@ -119,17 +120,26 @@ def _beside(header: Path, name: str) -> Path:
     return voxels
 
 
-def _next_line(line: bytes, position: int) -> str:
-    if position > MAX_HEADER_BYTES:
+def _next_line(file: IO[bytes]) -> str:
+    """The next line without its end; empty where the header or the file ends."""
+    line = file.readline(MAX_HEADER_BYTES)
+    if file.tell() > MAX_HEADER_BYTES:
         raise InvalidInput("The scan's text header has no end; export the scan again.")
-    return line.decode("latin-1").strip()
+    text = line.decode("latin-1").rstrip("\r\n")
+    # Readers differ in whether these end a line or a text, so a header could say one thing here
+    # and another to SimpleITK.
+    if any(sign in text for sign in "\r\v\f\0"):
+        raise _damaged_header()
+    return text.strip()
 
 
 def _add(fields: dict[str, str], line: str, separator: str) -> None:
     key, found, value = (part.strip() for part in line.partition(separator))
-    if not found:
-        raise InvalidInput("The scan's text header is damaged; export the scan again.")
-    if key in fields:
-        # Readers differ in which of two they believe, so neither is.
-        raise InvalidInput(f"The scan's header gives '{key}' twice; export the scan again.")
+    if not found or ":" in key or key in fields:
+        # Of two values for one key, or two separators in a line, readers differ in their choice.
+        raise _damaged_header()
     fields[key] = value
+
+
+def _damaged_header() -> InvalidInput:
+    return InvalidInput("The scan's text header is damaged; export the scan again.")

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser
 
 from app.server import RunningApp, launch, private_cache
 from tests.app.stand_in import StandInShelf, settings, write_scan
+from tests.browser import Person, open_browser, person_at
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +26,41 @@ def running(shelf: StandInShelf, tmp_path_factory: pytest.TempPathFactory) -> It
     app = launch(settings(folder, folder / "demo"), shelf.as_models(), private_cache())
     yield app
     app.page.close()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: Path) -> Iterator[Browser]:
+    with open_browser(chromium) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def settled(browser: Browser, running: RunningApp) -> Iterator[Person]:
+    """Somebody who keeps the same page open for all tests of a module."""
+    with person_at(browser, running.url) as somebody:
+        yield somebody
+
+
+@pytest.fixture
+def person(settled: Person, blob: Path) -> Iterator[Person]:
+    """Somebody who has just opened a scan; the page must give no reason to complain."""
+    settled.open_file(blob)
+    settled.page.mouse.move(5, 5)
+    yield settled
+    check_behaviour(settled)
+
+
+@pytest.fixture
+def newcomer(browser: Browser, running: RunningApp) -> Iterator[Person]:
+    """Somebody who has just come to the page; it must give no reason to complain."""
+    with person_at(browser, running.url) as somebody:
+        yield somebody
+        check_behaviour(somebody)
+
+
+def check_behaviour(person: Person) -> None:
+    assert person.complaints == []
+    assert person.foreign_requests == []
 
 
 @pytest.fixture

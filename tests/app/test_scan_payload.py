@@ -75,3 +75,10 @@ def test_a_ct_scan_starts_with_the_soft_tissue_window() -> None:
 def test_a_constant_scan_has_a_window() -> None:
     (window,) = display_windows(np.full((3, 3, 3), 5.0))
     assert window["high"] > window["low"]
+
+
+def test_a_scan_of_two_values_shows_both() -> None:
+    data = np.full((9, 9, 9), 20)
+    data[4, 4, 4] = 90
+    (window,) = display_windows(data)
+    assert (window["low"], window["high"]) == (20, 90)

@@ -1,0 +1,259 @@
+"""The server's side of a conversation with the page, without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from app.handlers import Handlers
+from app.store import SessionKey, SessionStore
+from caiseg import load_volume
+from tests.app.stand_in import StandInShelf
+
+ANN, BOB = "ann", "bob"
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def store() -> SessionStore:
+    return SessionStore(1, idle_seconds=60, forget_seconds=600)
+
+
+@pytest.fixture
+def shelf() -> StandInShelf:
+    return StandInShelf()
+
+
+@pytest.fixture
+def handlers(shelf: StandInShelf, store: SessionStore, cache: Path, tmp_path: Path) -> Handlers:
+    return Handlers(shelf.as_models(), store, cache, tmp_path / "demo" / "demo.nii.gz")
+
+
+def request(page: str, user: str | None = None) -> gr.Request:
+    return cast(gr.Request, SimpleNamespace(username=user, session_hash=page))
+
+
+def said(updates: Iterable[Any]) -> dict[str, Any]:
+    """All properties that a stream of updates sets, the last value of each."""
+    properties: dict[str, Any] = {}
+    for update in updates:
+        if isinstance(update, gr.HTML):
+            properties |= update.constructor_args
+    return properties
+
+
+def stages(updates: Iterable[gr.HTML]) -> list[str]:
+    works = (update.constructor_args.get("server_work", {}) for update in updates)
+    return [work["stage"] for work in works if work.get("state") == "busy"]
+
+
+def opening(path: Path, model: str = "small") -> dict[str, Any]:
+    return {"model": model, "request": {"kind": "upload", "file": {"path": str(path)}}}
+
+
+@pytest.fixture
+def upload(blob: Path, cache: Path) -> Path:
+    folder = cache / "upload"
+    folder.mkdir()
+    return blob.rename(folder / blob.name)
+
+
+def click(*voxel: int) -> dict[str, Any]:
+    return {"do": "click", "voxel": list(voxel), "label": "fg"}
+
+
+def test_opening_says_what_is_being_done(handlers: Handlers, upload: Path) -> None:
+    updates = list(handlers.open(opening(upload), request(ANN)))
+    told = list(dict.fromkeys(stages(updates)))
+    assert told == ["Reading the scan", "Encoding the scan", "First mask"]
+    names = [next(iter(update.constructor_args)) for update in updates]
+    assert names.index("server_scan") < len(names) - 1, "the scan is shown before the mask is there"
+
+
+def test_an_action_that_arrives_twice_counts_once(
+    handlers: Handlers, upload: Path, store: SessionStore
+) -> None:
+    scan = said(handlers.open(opening(upload), request(ANN)))["server_scan"]
+    actions = [click(1, 1, 1), click(2, 2, 2)]
+    for _ in range(2):
+        answer = said(handlers.act({"scan": scan["id"], "actions": actions}, request(ANN)))
+        assert answer["server_answer"]["applied"] == 2
+        assert len(answer["server_answer"]["clicks"]) == 2
+
+
+def test_a_click_on_a_scan_that_was_replaced_is_ignored(
+    handlers: Handlers, upload: Path, store: SessionStore
+) -> None:
+    old = said(handlers.open(opening(upload), request(ANN)))["server_scan"]
+    said(handlers.open(opening(upload), request(ANN)))
+    told = said(handlers.act({"scan": old["id"], "actions": [click(1, 1, 1)]}, request(ANN)))
+    assert told == {}
+    scan = store.get(SessionKey("", ANN))
+    assert scan is not None
+    assert scan.session.current.clicks == ()
+
+
+def test_a_click_outside_the_scan_gets_a_sentence_and_the_others_count(
+    handlers: Handlers, upload: Path
+) -> None:
+    scan = said(handlers.open(opening(upload), request(ANN)))["server_scan"]
+    actions = [click(1, 1, 1), click(99, 1, 1), click(2, 2, 2)]
+    told = said(handlers.act({"scan": scan["id"], "actions": actions}, request(ANN)))
+    assert told["server_work"]["state"] == "refused"
+    assert "outside the scan" in told["server_work"]["sentence"]
+    assert [entry["voxel"] for entry in told["server_answer"]["clicks"]] == [[1, 1, 1], [2, 2, 2]]
+    assert told["server_answer"]["applied"] == 3
+
+
+def test_an_evicted_scan_goes_on_where_it_was(
+    handlers: Handlers, upload: Path, store: SessionStore, shelf: StandInShelf
+) -> None:
+    """The store holds one byte, so each person's scan evicts the other's."""
+    scan = said(handlers.open(opening(upload), request(ANN)))["server_scan"]
+    one = [click(1, 1, 1)]
+    before = said(handlers.act({"scan": scan["id"], "actions": one}, request(ANN)))
+    said(handlers.open(opening(upload), request(BOB)))
+    evicted = store.get(SessionKey("", ANN))
+    assert evicted is not None
+    assert evicted.resident is None
+    undo = [*one, {"do": "undo"}, {"do": "redo"}]
+    updates = list(handlers.act({"scan": scan["id"], "actions": undo}, request(ANN)))
+    assert "Reading the scan again" in stages(updates)
+    assert said(updates)["server_answer"]["mask"] == before["server_answer"]["mask"]
+    assert evicted.resident is not None
+
+
+def test_a_scan_survives_the_deletion_of_its_upload(
+    handlers: Handlers, upload: Path, store: SessionStore
+) -> None:
+    scan = said(handlers.open(opening(upload), request(ANN)))["server_scan"]
+    other = upload.rename(upload.with_name("other.nii.gz"))
+    said(handlers.open(opening(other), request(BOB)))
+    told = said(handlers.act({"scan": scan["id"], "actions": [click(1, 1, 1)]}, request(ANN)))
+    assert told["server_work"] == {"state": "idle"}
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "relative.nii", "../../../etc/passwd", ""])
+def test_only_uploads_are_opened(handlers: Handlers, store: SessionStore, path: str) -> None:
+    told = said(handlers.open(opening(Path(path)), request(ANN)))
+    assert told["server_work"]["sentence"] == "The file did not arrive; choose it again."
+    assert len(store) == 0
+
+
+def test_a_link_out_of_the_cache_is_not_opened(
+    handlers: Handlers, cache: Path, blob: Path, store: SessionStore
+) -> None:
+    (cache / "link.nii.gz").symlink_to(blob)
+    told = said(handlers.open(opening(cache / "link.nii.gz"), request(ANN)))
+    assert told["server_work"]["state"] == "refused"
+    assert len(store) == 0
+
+
+def test_a_refused_file_leaves_nothing_behind(
+    handlers: Handlers, cache: Path, store: SessionStore
+) -> None:
+    wrong = cache / "wrong.nii.gz"
+    wrong.write_bytes(b"no scan")
+    before = sorted(cache.iterdir())
+    told = said(handlers.open(opening(wrong), request(ANN)))
+    assert told["server_work"]["state"] == "refused"
+    assert sorted(cache.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "nonsense",
+        {"request": {"kind": "theft"}},
+        {"scan": 7},
+        {"actions": "all"},
+        {"request": None},
+    ],
+    ids=str,
+)
+def test_a_message_that_no_page_sends_gets_a_sentence(handlers: Handlers, value: Any) -> None:
+    told = said(handlers.open(value, request(ANN)))
+    assert told["server_work"]["state"] == "refused"
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        7,
+        {},
+        {"do": "format"},
+        {"do": "click"},
+        {"do": "click", "voxel": [1, 2], "label": "fg"},
+        {"do": "click", "voxel": [1, 2, 3], "label": "maybe"},
+        {"do": "delete", "index": "first"},
+        {"do": "delete", "index": 5},
+    ],
+    ids=str,
+)
+def test_an_action_that_makes_no_sense_changes_nothing(
+    handlers: Handlers, upload: Path, store: SessionStore, action: Any
+) -> None:
+    scan = said(handlers.open(opening(upload), request(ANN)))["server_scan"]
+    told = said(handlers.act({"scan": scan["id"], "actions": [action]}, request(ANN)))
+    assert told["server_work"]["state"] == "refused"
+    present = store.get(SessionKey("", ANN))
+    assert present is not None
+    assert present.session.current.clicks == ()
+    assert not present.session.can_undo
+
+
+def test_a_failure_of_the_network_is_said_and_logged_and_the_next_click_counts(
+    handlers: Handlers,
+    upload: Path,
+    shelf: StandInShelf,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scan = said(handlers.open(opening(upload), request(ANN)))["server_scan"]
+    with monkeypatch.context() as broken:
+        broken.setattr(shelf.small, "segment", None)
+        told = said(handlers.act({"scan": scan["id"], "actions": [click(1, 1, 1)]}, request(ANN)))
+    assert "went wrong" in told["server_work"]["sentence"]
+    assert told["server_answer"]["applied"] == 1
+    assert "TypeError" in caplog.text
+    actions = [click(1, 1, 1), click(2, 2, 2)]
+    told = said(handlers.act({"scan": scan["id"], "actions": actions}, request(ANN)))
+    assert told["server_work"] == {"state": "idle"}
+    assert [entry["voxel"] for entry in told["server_answer"]["clicks"]] == [[2, 2, 2]]
+
+
+def test_the_mask_is_saved_from_an_evicted_scan_too(
+    handlers: Handlers, upload: Path, store: SessionStore
+) -> None:
+    said(handlers.open(opening(upload), request(ANN)))
+    scan = store.get(SessionKey("", ANN))
+    assert scan is not None
+    scan.resident = None
+    told = said(handlers.save({}, request(ANN)))["server_download"]
+    saved = load_volume(told["file"]["path"])
+    np.testing.assert_array_equal(saved.data > 0, scan.session.current.mask.unpack())
+
+
+def test_a_page_that_knows_anothers_name_sees_nothing_of_it(
+    handlers: Handlers, upload: Path
+) -> None:
+    scan = said(handlers.open(opening(upload), request("page", user=ANN)))["server_scan"]
+    thief = request("page", user=BOB)
+    message = {"scan": scan["id"], "actions": [click(1, 1, 1)]}
+    assert "no scan open" in said(handlers.act(message, thief))["server_work"]["sentence"]
+    assert "no scan open" in said(handlers.save(message, thief))["server_work"]["sentence"]
+    assert said(handlers.measure(message, thief)) == {}
+    handlers.close(thief)
+    assert "server_download" in said(handlers.save(message, request("page", user=ANN)))

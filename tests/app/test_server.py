@@ -1,0 +1,72 @@
+"""What the server sends, and what it does not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.server import RunningApp
+from app.viewer import head, script
+
+
+@pytest.fixture(scope="module")
+def client(running: RunningApp) -> httpx.Client:
+    return httpx.Client(base_url=running.url)
+
+
+@pytest.mark.parametrize("path", ["", "gradio_api/info", "nothing-here"])
+def test_every_answer_forbids_other_hosts(client: httpx.Client, path: str) -> None:
+    headers = client.get(path).headers
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert "http" not in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("path", [__file__, "/etc/passwd", "app.py", "../app.py"])
+def test_files_outside_the_cache_are_not_served(client: httpx.Client, path: str) -> None:
+    assert client.get(f"gradio_api/file={path}").status_code in (403, 404)
+
+
+def test_plotly_is_served_from_its_package(client: httpx.Client) -> None:
+    from app.viewer import PLOTLY
+
+    answer = client.get(f"gradio_api/file={PLOTLY}")
+    assert answer.status_code == 200
+    assert "plotly.js" in answer.text[:200]
+
+
+def test_the_page_loads_nothing_from_elsewhere_and_keeps_no_history(client: httpx.Client) -> None:
+    config = client.get("config").json()
+    assert config["analytics_enabled"] is False
+    assert config["run_history"] is False
+    assert not re.search(r"(src|href)=.https?://", head())
+    assert "http" not in config["theme"]["stylesheets"] if "theme" in config else True
+
+
+def test_no_handler_is_an_open_endpoint(client: httpx.Client) -> None:
+    assert client.get("gradio_api/info").json()["named_endpoints"] == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("server_scan", "server_answer", "server_work", "server_details", "server_download"),
+        *("models", "upload_mb"),
+    ],
+)
+def test_the_script_does_not_quote_the_properties_that_the_server_sets(name: str) -> None:
+    """Gradio would take a quoted name for an event; see :func:`app.viewer.script`."""
+    assert re.search(rf"\b{name}\b", script())
+    assert not re.search(rf"""['"`]{name}['"`]""", script())
+
+
+def test_every_script_and_style_is_part_of_the_page(repository: Path) -> None:
+    folder = repository / "app" / "viewer"
+    for file in folder.glob("scripts/*.js"):
+        assert file.read_text("utf-8") in script()
+    for file in folder.glob("styles/*.css"):
+        assert file.read_text("utf-8") in head()

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from caiseg import (
+    CAISegPredictor,
+    Click,
+    EncodedScan,
+    InvalidInput,
+    Label,
+    Volume,
+    load_volume,
+    replay_clicks,
+)
+from tests.networks import write_scan, write_small_checkpoint
+
+FOREGROUND = Click((10, 20, 5), Label.FOREGROUND)
+BACKGROUND = Click((30, 12, 7), Label.BACKGROUND)
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> CAISegPredictor:
+    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
+    return CAISegPredictor.from_checkpoint(write_small_checkpoint(path))
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
+    return load_volume(write_scan(tmp_path_factory.mktemp("scan") / "scan.nii.gz"))
+
+
+@pytest.fixture(scope="module")
+def scan(predictor: CAISegPredictor, volume: Volume) -> EncodedScan:
+    return predictor.encode(volume)
+
+
+def test_results_lie_on_the_display_grid(
+    predictor: CAISegPredictor, volume: Volume, scan: EncodedScan
+) -> None:
+    result = predictor.segment(scan, [FOREGROUND, BACKGROUND])
+
+    assert result.mask.shape == volume.shape
+    assert result.mask.dtype == np.bool_
+    assert result.probability.shape == volume.shape
+    assert result.affinity.shape == (2, *volume.shape)
+
+
+def test_the_mask_is_where_the_foreground_is_more_likely_than_not(
+    predictor: CAISegPredictor, scan: EncodedScan
+) -> None:
+    result = predictor.segment(scan, [FOREGROUND])
+
+    assert 0 <= result.probability.min() < 0.5 < result.probability.max() <= 1
+    np.testing.assert_array_equal(result.mask, result.probability > 0.5)
+
+
+def test_affinity_peaks_at_the_click_of_its_label(
+    predictor: CAISegPredictor, scan: EncodedScan
+) -> None:
+    affinity = predictor.segment(scan, [FOREGROUND]).affinity
+
+    assert affinity[Label.FOREGROUND][FOREGROUND.voxel] > 0.5
+    assert affinity[Label.FOREGROUND].max() <= 1 + 1e-6
+    assert not affinity[Label.BACKGROUND].any()
+
+
+def test_the_same_clicks_give_the_same_mask_in_any_order_and_any_encoding(
+    predictor: CAISegPredictor, volume: Volume, scan: EncodedScan
+) -> None:
+    clicks = [FOREGROUND, BACKGROUND, Click((20, 20, 6), Label.FOREGROUND)]
+    first = predictor.segment(scan, clicks).probability
+
+    np.testing.assert_array_equal(predictor.segment(scan, clicks[::-1]).probability, first)
+    again = predictor.segment(predictor.encode(volume), clicks + clicks)
+    np.testing.assert_array_equal(again.probability, first)
+
+
+def test_segmenting_leaves_no_trace(predictor: CAISegPredictor, scan: EncodedScan) -> None:
+    before = predictor.segment(scan, []).probability.copy()
+    predictor.segment(scan, [FOREGROUND, BACKGROUND], previous_mask=before > 0.5)
+
+    np.testing.assert_array_equal(predictor.segment(scan, []).probability, before)
+
+
+def test_the_previous_mask_takes_part_once_fusion_is_learned(
+    predictor: CAISegPredictor, scan: EncodedScan
+) -> None:
+    fusion = predictor.network.interaction.clustering.mask_fusion
+    previous = np.zeros(scan.shape, dtype=bool)
+    previous[5:25, 10:30, 3:9] = True
+    try:
+        torch.nn.init.constant_(fusion.weight, 0.3)
+        without = predictor.segment(scan, [FOREGROUND]).probability
+        with_mask = predictor.segment(scan, [FOREGROUND], previous_mask=previous).probability
+    finally:
+        torch.nn.init.zeros_(fusion.weight)
+
+    assert np.abs(without - with_mask).max() > 1e-4
+
+
+def test_a_click_far_from_any_tile_border_changes_only_its_tile(tmp_path: Path) -> None:
+    path = write_small_checkpoint(
+        tmp_path / "tiles.safetensors", spacing=(1.5, 1.5, 4.5), patch_size=(32, 48, 16)
+    )
+    predictor = CAISegPredictor.from_checkpoint(path)
+    volume = load_volume(write_scan(tmp_path / "long.nii.gz", shape=(90, 48, 12)))
+    scan = predictor.encode(volume)
+    first = predictor.segment(scan, []).probability
+    clicked = predictor.segment(scan, [Click((2, 20, 5), Label.FOREGROUND)]).probability
+
+    assert len(scan.tiles.tiles) > 2
+    assert np.abs(clicked - first)[:16].max() > 0
+    np.testing.assert_array_equal(clicked[40:], first[40:])
+
+
+def test_encoding_reports_its_progress(predictor: CAISegPredictor, volume: Volume) -> None:
+    shares: list[float] = []
+    predictor.encode(volume, shares.append)
+
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_features_are_counted_in_bytes(scan: EncodedScan) -> None:
+    tile = scan.tiles.tiles[0]
+
+    assert scan.nbytes > tile.features.features.nbytes + tile.features.skip.nbytes
+
+
+def test_replaying_feeds_every_mask_to_the_next_round(
+    predictor: CAISegPredictor, scan: EncodedScan
+) -> None:
+    clicks = [FOREGROUND, BACKGROUND]
+    masks = [result.mask for result in replay_clicks(predictor, scan, clicks)]
+
+    assert len(masks) == 3
+    np.testing.assert_array_equal(masks[0], predictor.segment(scan, []).mask)
+    second = predictor.segment(scan, clicks[:1], previous_mask=masks[0]).mask
+    np.testing.assert_array_equal(masks[1], second)
+    last = predictor.segment(scan, clicks, previous_mask=masks[1]).mask
+    np.testing.assert_array_equal(masks[2], last)
+
+
+@pytest.mark.parametrize("voxel", [(-1, 0, 0), (40, 0, 0), (0, 0, 12)])
+def test_a_click_outside_the_scan_is_refused(
+    predictor: CAISegPredictor, scan: EncodedScan, voxel: tuple[int, int, int]
+) -> None:
+    with pytest.raises(InvalidInput, match="outside the scan"):
+        predictor.segment(scan, [Click(voxel, Label.FOREGROUND)])
+
+
+def test_a_previous_mask_of_another_scan_is_refused(
+    predictor: CAISegPredictor, scan: EncodedScan
+) -> None:
+    with pytest.raises(InvalidInput, match="previous mask has size"):
+        predictor.segment(scan, [FOREGROUND], previous_mask=np.zeros((2, 2, 2), dtype=bool))
+
+
+def test_a_device_that_is_not_there_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    path = write_small_checkpoint(tmp_path / "small.safetensors")
+
+    with pytest.raises(InvalidInput, match="is not a device"):
+        CAISegPredictor.from_checkpoint(path, device="abacus")
+    if not torch.cuda.is_available():
+        with pytest.raises(InvalidInput, match="no cuda device"):
+            CAISegPredictor.from_checkpoint(path, device="cuda")
+
+
+def test_a_constant_scan_gives_a_mask_of_its_size(
+    predictor: CAISegPredictor, tmp_path: Path
+) -> None:
+    nib.save(nib.Nifti1Image(np.full((20, 24, 8), 7, np.int16), np.eye(4)), tmp_path / "c.nii")
+    volume = load_volume(tmp_path / "c.nii")
+
+    assert predictor.segment(predictor.encode(volume), []).mask.shape == (20, 24, 8)

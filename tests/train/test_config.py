@@ -1,0 +1,184 @@
+"""Experiment configs: the built-in ones load, any key can be replaced, a wrong one is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from caiseg.errors import InvalidInput
+from caiseg.network_config import compact, paper
+from train.config import CONFIG_FOLDER, ClickConfig, LossConfig, ScheduleConfig, load_config
+
+BUILT_IN = sorted(path.stem for path in CONFIG_FOLDER.glob("*.yaml"))
+
+
+def minimal() -> dict[str, Any]:
+    return {
+        "name": "small",
+        "description": "Outlines something.",
+        "anatomy": "brain",
+        "lesion": "tumour",
+        "network": {"preset": "compact"},
+        "preprocessing": {"modality": "MR", "spacing": [2, 2, 2], "patch_size": [32, 32, 32]},
+        "data": {"crop_size": [32, 32, 32]},
+    }
+
+
+def write(folder: Path, document: Any) -> str:
+    path = folder / "experiment.yaml"
+    path.write_text(document if isinstance(document, str) else yaml.safe_dump(document))
+    return str(path)
+
+
+def refusal(name: str, *overrides: str) -> str:
+    with pytest.raises(InvalidInput) as caught:
+        load_config(name, overrides)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_built_in_config_loads(name: str) -> None:
+    config = load_config(name)
+    assert config.schedule.epochs > 0
+    crop = zip(config.data.crop_size, config.network.total_stride, strict=True)
+    assert all(size % stride == 0 for size, stride in crop)
+
+
+def test_there_is_a_config_for_brain_flair() -> None:
+    assert "brain_flair" in BUILT_IN
+    assert load_config("brain_flair").preprocessing.modality == "MR"
+
+
+def test_defaults_are_the_paper_s_values(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, minimal() | {"network": {"preset": "paper"}}))
+    assert config.network == paper()
+    assert config.clicks == ClickConfig(
+        foreground=(1, 10), background=(0, 20), component_share=0.1, rounds=(3, 3),
+        zero_click_share=0, centre_share=0, largest_only_share=0,
+    )  # fmt: skip
+    assert config.loss == LossConfig(
+        kind="focus_guided", focus_lambda=2, mu=(0.3, 0.6), nu=0.5, deep_supervision=True
+    )
+    expected = ScheduleConfig(
+        pretrain_epochs=200, epochs=200, batch_size=2, learning_rate=1e-3, weight_decay=1e-4,
+        decay="step", gradient_clip=None, ema_decay=None, warmup_steps=0,
+    )  # fmt: skip
+    assert config.schedule == expected
+    augmentation = config.augmentation
+    assert (augmentation.p, augmentation.scales, augmentation.degrees) == (0.5, (0.9, 1.1), 10)
+    assert (augmentation.bias_field, augmentation.gamma) == (True, 0)
+
+
+def test_a_preset_is_expanded_and_its_keys_replaced(tmp_path: Path) -> None:
+    network = {"preset": "compact", "thick_slices": True, "kernel_size": 5}
+    config = load_config(write(tmp_path, minimal() | {"network": network}))
+    assert config.network == compact(thick_slices=True, kernel_size=5)
+
+
+def test_a_network_may_be_written_out_without_a_preset(tmp_path: Path) -> None:
+    network = {"base_channels": 4, "attention_heads": [4, 4, 2, 2], "affinity_heads": 2}
+    config = load_config(write(tmp_path, minimal() | {"network": network}))
+    assert config.network.base_channels == 4
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("schedule.epochs=3", "schedule.epochs", 3),
+        ("seed=7", "seed", 7),
+        ("clicks.foreground=[2, 5]", "clicks.foreground", (2, 5)),
+        ("loss.kind=dice", "loss.kind", "dice"),
+        ("loss.deep_supervision=false", "loss.deep_supervision", False),
+        ("schedule.gradient_clip=null", "schedule.gradient_clip", None),
+        ("network.similarity=cosine", "network.similarity", "cosine"),
+        ("network.preset=paper", "network.base_channels", 16),
+        ("name=other", "name", "other"),
+    ],
+)
+def test_any_key_can_be_replaced_on_the_command_line(override: str, key: str, value: Any) -> None:
+    config: Any = load_config("brain_flair", [override])
+    for part in key.split("."):
+        config = getattr(config, part)
+    assert config == value
+
+
+def test_the_last_of_two_overrides_counts() -> None:
+    assert load_config("brain_flair", ["seed=1", "seed=2"]).seed == 2
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("schedule.epoch=3", "schedule.epoch"),
+        ("schedule.epochs=many", "schedule.epochs"),
+        ("schedule.epochs=-1", "schedule.epochs"),
+        ("clicks.rounds=[0, 3]", "clicks.rounds.0"),
+        ("clicks.foreground=[5, 1]", "clicks.foreground: the fewest come first"),
+        ("clicks.background=[-1, 1]", "clicks.background.0"),
+        ("network.affinity_heads=5", "affinity_heads=5 does not divide"),
+        ("network.preset=huge", "network.preset: 'huge' is unknown; use paper or compact"),
+        ("network.preset=[paper]", "network.preset"),
+        ("preprocessing.modality=PET", "preprocessing.modality"),
+        ("data.crop_size=[96, 112, 30]", "data.crop_size: 30 is not a multiple of"),
+        ("data.crop_size=[16, 16, 8]", "data.crop_size: (16, 16, 8) leaves one voxel"),
+        ("data.crop_size=[0, 112, 32]", "data.crop_size.0"),
+        ("loss=3", "loss"),
+        ("loss.nu=.nan", "loss.nu"),
+        ("optimiser.rate=3", "optimiser"),
+        ("name.first=x", "name is not a section"),
+        ("seed", "'seed' is not an override"),
+        ("seed={", "not valid YAML"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(override: str, named: str) -> None:
+    sentence = refusal("brain_flair", override)
+    assert named in sentence
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    document = minimal()
+    del document["preprocessing"]["spacing"]
+    assert "preprocessing.spacing: Field required" in refusal(write(tmp_path, document))
+
+
+def test_an_unknown_config_is_answered_with_those_that_exist() -> None:
+    sentence = refusal("brain_flare")
+    assert "'brain_flare'" in sentence
+    assert "brain_flair" in sentence
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "just text", "a: [", "a: b: c"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    sentence = refusal(write(tmp_path, text))
+    assert "experiment.yaml" in sentence
+    assert "\n" not in sentence
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    assert "x.yaml" in refusal(str(path))
+    assert str(tmp_path) in refusal(str(tmp_path))
+
+
+def test_a_yaml_file_cannot_run_code(tmp_path: Path) -> None:
+    target = tmp_path / "ran"
+    text = f"name: !!python/object/apply:os.mkdir ['{target}']\n"
+    assert "not valid YAML" in refusal(write(tmp_path, text))
+    assert not target.exists()
+
+
+def test_the_seed_and_every_section_are_part_of_what_a_resume_compares() -> None:
+    config = load_config("brain_flair")
+    for override in (
+        "seed=9",
+        "loss.nu=0.4",
+        "network.drop_path=0.1",
+        "data.crop_size=[96, 96, 32]",
+    ):
+        assert load_config("brain_flair", [override]).model_dump_json() != config.model_dump_json()

@@ -1,0 +1,307 @@
+"""Training samples: everything random about them follows from their key."""
+
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from caiseg.errors import InvalidInput
+from tests.train.small_experiment import prepared_cases, small_config, write_manifest
+from train.config import AugmentationConfig, DataConfig
+from train.dataset import (
+    EpochSampler,
+    PreparedCase,
+    SampleKey,
+    TrainingSamples,
+    augmentation,
+    prepare_case,
+    random_crop,
+)
+from train.manifest import Case, read_manifest
+
+CONFIG = small_config(data={"crop_size": [16, 16, 16]}, augmentation={"p": 1.0, "gamma": 0.3})
+KEYS = [SampleKey(epoch, case, repeat) for epoch in (0, 1) for case in (0, 1) for repeat in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[PreparedCase]:
+    return prepared_cases(3)
+
+
+def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+
+
+def test_a_sample_has_the_documented_shapes_and_values(cases: list[PreparedCase]) -> None:
+    sample = TrainingSamples(cases, CONFIG)[SampleKey(4, 2, 1)]
+    assert sample["image"].shape == sample["lesion"].shape == (1, 16, 16, 16)
+    assert sample["image"].dtype == sample["lesion"].dtype == torch.float32
+    assert set(sample["lesion"].unique().tolist()) <= {0.0, 1.0}
+    assert torch.equal(sample["spacing"], cases[2].spacing)
+    assert sample["key"].tolist() == [4, 2, 1]
+
+
+def test_the_same_key_gives_the_same_sample_whatever_came_before(
+    cases: list[PreparedCase],
+) -> None:
+    samples = TrainingSamples(cases, CONFIG)
+    first = samples[KEYS[3]]
+    torch.manual_seed(99)
+    samples[KEYS[5]]
+    assert_same(samples[KEYS[3]], first)
+    assert_same(TrainingSamples(cases, CONFIG)[KEYS[3]], first)
+
+
+def test_epoch_case_repeat_and_seed_each_give_another_sample(cases: list[PreparedCase]) -> None:
+    samples = TrainingSamples(cases, CONFIG)
+    images = [samples[key]["image"] for key in KEYS]
+    other_seed = CONFIG.model_copy(update={"seed": 1})
+    images.append(TrainingSamples(cases, other_seed)[KEYS[0]]["image"])
+    for n, image in enumerate(images):
+        assert not any(torch.equal(image, other) for other in images[:n])
+
+
+def test_drawing_a_sample_leaves_the_global_random_state_alone(cases: list[PreparedCase]) -> None:
+    before = torch.get_rng_state()
+    TrainingSamples(cases, CONFIG)[KEYS[0]]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_worker_processes_give_the_samples_of_this_one(cases: list[PreparedCase]) -> None:
+    samples = TrainingSamples(cases, CONFIG)
+    sampler: Any = KEYS
+    loader = DataLoader(samples, batch_size=None, sampler=sampler, num_workers=2)
+    for key, sample in zip(KEYS, loader, strict=True):
+        assert_same(sample, samples[key])
+
+
+def test_image_and_lesion_move_together() -> None:
+    lesion = torch.zeros(24, 24, 24, dtype=torch.bool)
+    lesion[5:12, 8:15, 10:18] = True
+    case = PreparedCase("a", 3.0 * lesion + 0.01, lesion, torch.ones(3))
+    config = small_config(augmentation={"p": 1.0, "noise_std": 0.0, "bias_field": False})
+    samples = TrainingSamples([case], config)
+    for repeat in range(4):
+        sample = samples[SampleKey(0, 0, repeat)]
+        inside = sample["lesion"] > 0
+        if inside.any() and not inside.all():
+            bright = sample["image"] > (sample["image"].max() + sample["image"].min()) / 2
+            assert float((bright == inside).float().mean()) > 0.95
+
+
+def names_of(config: AugmentationConfig, modality: str) -> list[str]:
+    return [type(change).__name__ for change in augmentation(config, modality).transforms]
+
+
+def test_augmentations_are_those_of_the_paper() -> None:
+    everything = ["RandomAffine", "RandomFlip", "RandomNoise", "RandomBiasField"]
+    assert names_of(AugmentationConfig(), "MR") == everything
+    assert names_of(AugmentationConfig(), "CT") == everything[:-1], "bias fields are of MR"
+    assert names_of(AugmentationConfig(bias_field=False), "MR") == everything[:-1]
+    assert "RandomGamma" in names_of(AugmentationConfig(gamma=0.3), "CT")
+
+
+def test_every_augmentation_has_its_own_probability() -> None:
+    for probability in (0.0, 0.5, 1.0):
+        changes = augmentation(AugmentationConfig(p=probability, gamma=0.3), "MR").transforms
+        assert [change.probability for change in changes] == [probability] * 5
+
+
+def test_without_augmentation_and_with_a_crop_of_its_size_the_scan_stays(
+    cases: list[PreparedCase],
+) -> None:
+    config = small_config(data={"crop_size": [32, 32, 16]}, augmentation={"p": 0.0})
+    sample = TrainingSamples(cases, config)[SampleKey(0, 1, 0)]
+    assert torch.equal(sample["lesion"][0] > 0, cases[1].lesion)
+    image = cases[1].image
+    foreground = image[image > image.mean()]
+    expected = ((image - foreground.mean()) / foreground.std()).clamp(-8, 8)
+    torch.testing.assert_close(sample["image"][0], expected, rtol=1e-3, atol=1e-3)
+
+
+def keys_of(**options: Any) -> list[SampleKey]:
+    return list(EpochSampler(options.pop("cases", 5), CONFIG, options.pop("epoch", 0), **options))
+
+
+def test_an_epoch_holds_every_case_once_in_a_random_order() -> None:
+    keys = keys_of(cases=20)
+    assert sorted(key.case for key in keys) == list(range(20))
+    assert [key.case for key in keys] != list(range(20))
+    assert keys == keys_of(cases=20)
+    assert [key.case for key in keys_of(cases=20, epoch=1)] != [key.case for key in keys]
+    assert {key.epoch for key in keys_of(epoch=3)} == {3}
+
+
+def test_an_epoch_holds_every_repeat_of_every_case() -> None:
+    config = small_config(schedule={"samples_per_case": 3})
+    keys = list(EpochSampler(4, config, 0))
+    assert len(set(keys)) == 12
+    assert {(key.case, key.repeat) for key in keys} == {(c, r) for c in range(4) for r in range(3)}
+
+
+def test_an_epoch_can_start_where_it_was_left() -> None:
+    assert keys_of(start=2) == keys_of()[2:]
+    assert keys_of(start=5) == []
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_together_see_the_batches_of_one(processes: int) -> None:
+    alone = keys_of(cases=8)
+    batches = [set(alone[n : n + 4]) for n in range(0, 8, 4)]
+    share = 4 // processes
+    ranks = [keys_of(cases=8, rank=rank, processes=processes) for rank in range(processes)]
+    for number, batch in enumerate(batches):
+        part = slice(number * share, (number + 1) * share)
+        assert set(chain.from_iterable(keys[part] for keys in ranks)) == batch
+
+
+def test_processes_go_on_together_where_an_epoch_was_left() -> None:
+    ranks = [keys_of(cases=8, rank=rank, processes=2, start=4) for rank in (0, 1)]
+    assert {*ranks[0], *ranks[1]} == set(keys_of(cases=8)[4:])
+
+
+@pytest.mark.parametrize(("cases", "processes"), [(5, 2), (5, 4), (1, 4), (3, 8)])
+def test_every_process_has_as_many_samples_as_the_others(cases: int, processes: int) -> None:
+    ranks = [keys_of(cases=cases, rank=rank, processes=processes) for rank in range(processes)]
+    assert len({len(keys) for keys in ranks}) == 1
+    assert {key.case for keys in ranks for key in keys} == set(range(cases))
+    sampler = EpochSampler(cases, CONFIG, 0, rank=0, processes=processes)
+    assert len(sampler) == len(ranks[0])
+
+
+def crop(
+    image: Tensor, lesion: Tensor, share: float, size: tuple[int, int, int], seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    config = DataConfig(crop_size=size, lesion_centred_share=share)
+    return random_crop(image, lesion, config, np.random.default_rng(seed))
+
+
+def numbered_scan() -> tuple[Tensor, Tensor]:
+    """A scan whose voxels all differ, with a lesion of one voxel in a corner."""
+    image = torch.arange(20.0 * 18 * 12).reshape(20, 18, 12)
+    lesion = torch.zeros(20, 18, 12, dtype=torch.bool)
+    lesion[19, 0, 11] = True
+    return image, lesion
+
+
+def test_a_crop_contains_a_lesion_voxel_when_asked() -> None:
+    image, lesion = numbered_scan()
+    for seed in range(30):
+        part, truth = crop(image, lesion, 1.0, (8, 6, 4), seed)
+        assert part.shape == truth.shape == (8, 6, 4)
+        assert bool(truth.any())
+
+
+def test_other_crops_lie_anywhere_in_the_body() -> None:
+    image, lesion = numbered_scan()
+    body = image > image.mean()
+    starts = set()
+    for seed in range(30):
+        part, truth = crop(image, lesion, 0.0, (8, 6, 4), seed)
+        start = np.unravel_index(int(part[0, 0, 0]), image.shape)
+        window = tuple(
+            slice(int(n), int(n) + size) for n, size in zip(start, (8, 6, 4), strict=True)
+        )
+        assert torch.equal(part, image[window])
+        assert torch.equal(truth, lesion[window])
+        assert bool(body[window].any())
+        starts.add(start)
+    assert len(starts) > 20
+
+
+def test_the_lesion_lies_anywhere_in_its_crop() -> None:
+    image, lesion = torch.rand(30, 30, 30), torch.zeros(30, 30, 30, dtype=torch.bool)
+    lesion[15, 15, 15] = True
+    places = [
+        tuple(torch.nonzero(crop(image, lesion, 1.0, (8, 8, 8), seed)[1])[0].tolist())
+        for seed in range(60)
+    ]
+    for axis in range(3):
+        assert {place[axis] for place in places} == set(range(8))
+
+
+def test_the_share_of_crops_around_the_lesion_is_as_asked() -> None:
+    image, lesion = numbered_scan()
+    found = [bool(crop(image, lesion, 0.5, (2, 2, 2), seed)[1].any()) for seed in range(200)]
+    assert 0.4 < np.mean(found) < 0.6
+
+
+def test_a_scan_smaller_than_the_crop_is_padded_with_its_darkest_value() -> None:
+    image, lesion = torch.rand(5, 20, 6) + 3, torch.ones(5, 20, 6, dtype=torch.bool)
+    part, truth = crop(image, lesion, 1.0, (8, 10, 16))
+    assert part.shape == truth.shape == (8, 10, 16)
+    assert int(truth.sum()) == 5 * 10 * 6
+    assert bool(truth[1:6, :, 5:11].all()), "the scan lies in the middle"
+    assert set(part[~truth].tolist()) == {float(image.min())}
+
+
+def test_a_scan_without_lesion_or_contrast_can_be_cropped() -> None:
+    nothing = torch.zeros(20, 20, 20)
+    part, truth = crop(nothing, nothing.bool(), 1.0, (8, 8, 8))
+    assert part.shape == (8, 8, 8)
+    assert not truth.any()
+
+
+def first_case(folder: Path) -> Case:
+    return read_manifest(write_manifest(folder, train=1, val=0))[0]
+
+
+def prepare(case: Case, folder: Path, **data: Any) -> PreparedCase:
+    settings = DataConfig(crop_size=(16, 16, 16), **data)
+    return prepare_case(case, CONFIG.preprocessing, settings, folder / "cache")
+
+
+def test_a_prepared_case_lies_on_the_model_grid(tmp_path: Path) -> None:
+    case = first_case(tmp_path)
+    prepared = prepare(case, tmp_path)
+    volume, lesion = case.load()
+    assert prepared.name == case.name
+    assert prepared.image.shape == prepared.lesion.shape == (32, 32, 16)
+    assert prepared.spacing.tolist() == pytest.approx([5, 5, 10])
+    assert torch.equal(prepared.lesion, torch.from_numpy(lesion))
+    assert float(prepared.image.min()) == 0
+    assert float(prepared.image.std()) == pytest.approx(1, rel=1e-4)
+    assert np.corrcoef(prepared.image.flatten(), volume.data.ravel())[0, 1] > 0.999
+
+
+def test_a_second_preparation_reads_the_first_one_s_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = first_case(tmp_path)
+    first = prepare(case, tmp_path)
+
+    def never(*_: object) -> None:
+        raise AssertionError("the scan was read again")
+
+    monkeypatch.setattr(Case, "load", never)
+    second = prepare(case, tmp_path)
+    assert torch.equal(first.image, second.image)
+    assert torch.equal(first.lesion, second.lesion)
+    assert torch.equal(first.spacing, second.spacing)
+
+
+def test_a_changed_file_or_setting_is_prepared_again(tmp_path: Path) -> None:
+    case = first_case(tmp_path)
+    prepare(case, tmp_path)
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    with pytest.raises(InvalidInput, match=f"Case {case.name}"):
+        prepare(case, tmp_path, label_values=(7,))
+    case.mask.write_bytes(b"no mask any more")
+    with pytest.raises(InvalidInput, match=f"Case {case.name}"):
+        prepare(case, tmp_path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    case = first_case(tmp_path)
+    case.image.unlink()
+    with pytest.raises(InvalidInput, match=r"scan0.nii.gz"):
+        prepare(case, tmp_path)
