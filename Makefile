@@ -3,10 +3,9 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 7860
-# The usual Linux wheel of PyTorch brings gigabytes of CUDA libraries. Where there is no
-# NVIDIA driver to use them, the CPU build is taken from PyTorch's own index first.
-# TORCH_INDEX= (empty) leaves the choice to pip.
-TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),$(if $(shell command -v nvidia-smi 2>/dev/null),,https://download.pytorch.org/whl/cpu))
+# On Linux, pip's PyTorch brings gigabytes of CUDA libraries. For the CPU build name PyTorch's own
+# index of it: make app TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
 
 BIN := .venv/bin
 
@@ -39,8 +38,7 @@ clean: ## Remove the virtual environment and the caches
 
 .venv/.app: requirements.txt | .venv/bin/python
 	@test -z "$(TORCH_INDEX)" || \
-		$(BIN)/pip install --quiet --no-deps --retries 1 --timeout 20 --index-url "$(TORCH_INDEX)" "$$(grep ^torch== $<)" || \
-		echo "No CPU build of PyTorch from $(TORCH_INDEX); taking the one that pip finds." >&2
+		$(BIN)/pip install --quiet --index-url "$(TORCH_INDEX)" "$$(grep ^torch== $<)"
 	$(BIN)/pip install --quiet -r $<
 	@touch $@
 

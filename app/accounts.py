@@ -87,7 +87,7 @@ def add_user(path: Path, name: str, password: str) -> None:
     hashes[name] = _PasswordHash.of(password)
     text = "".join(f"{user}:{entry.to_text()}\n" for user, entry in sorted(hashes.items()))
     # mkstemp makes files that nobody else can read; the rename makes the change whole.
-    descriptor, unfinished = tempfile.mkstemp(dir=path.parent or Path())
+    descriptor, unfinished = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(unfinished, path)

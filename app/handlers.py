@@ -81,9 +81,7 @@ class Handlers:
                     yield from self._open_file(key, message.model, self._link_upload(file.path))
                 case OpenDemo():
                     yield replies.working("Drawing the demo scan")
-                    if not self._demo.exists():
-                        demo_scan(self._demo)
-                    yield from self._open_file(key, message.model, self._link(self._demo))
+                    yield from self._open_file(key, message.model, self._link(self._demo_file()))
                 case SwitchModel() if present is not None:
                     yield from self._switch_model(present, message.model)
                 case _:
@@ -152,6 +150,15 @@ class Handlers:
             path = Path(tempfile.mkdtemp(dir=scan.folder)) / f"{scan.name}_mask.nii.gz"
             volume.save_mask(scan.session.current.mask.unpack(), path)
             yield replies.download(path)
+
+    def _demo_file(self) -> Path:
+        if self._demo.exists():
+            return self._demo
+        try:
+            return demo_scan(self._demo)
+        except OSError:
+            # In a container the home folder may be read-only.
+            return demo_scan(self._cache / self._demo.name)
 
     def _link_upload(self, path: Path) -> Path:
         """Give an uploaded file to the page that named it.

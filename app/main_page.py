@@ -19,13 +19,14 @@ def build_page(models: list[str], upload_mb: int, handlers: Handlers) -> gr.Bloc
         upload_mb: MiB that an uploaded file may have.
         handlers: The server's side of the page's events.
     """
-    with gr.Blocks(
+    page = gr.Blocks(
         title="CAISeg",
         analytics_enabled=False,
         delete_cache=_CLEANING_SECONDS,
         fill_width=True,
         fill_height=True,
-    ) as page:
+    )
+    with page:
         viewer = volume_viewer(models, upload_mb)
         # The value carries the whole list of actions, so of several quick events the last is
         # enough; "once", the default, would lose those that come while one is answered.

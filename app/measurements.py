@@ -58,7 +58,8 @@ def _block_mean(mask: NDArray[np.bool_], step: list[int]) -> NDArray[np.float32]
     padded = np.pad(mask, padding)
     i, j, k = (size // factor for size, factor in zip(padded.shape, step, strict=True))
     blocks = padded.reshape(i, step[0], j, step[1], k, step[2])
-    return blocks.mean(axis=(1, 3, 5), dtype=np.float32)
+    means: NDArray[np.float32] = blocks.mean(axis=(1, 3, 5), dtype=np.float32)
+    return means
 
 
 def _base64(array: NDArray[Any]) -> str:

@@ -87,12 +87,11 @@ def display_windows(data: NDArray[Any]) -> list[dict[str, Any]]:
     in Hounsfield units get the usual CT windows too.
     """
     sample = data.ravel()[:: max(1, data.size // _SAMPLE)]
-    low, high = float(sample.min()), float(sample.max())
-    inside = sample[sample > low]
-    if inside.size:
+    darkest, brightest = float(sample.min()), float(sample.max())
+    low, high = darkest, max(brightest, darkest + 1)
+    inside = sample[sample > darkest]
+    if inside.size and np.ptp(inside) > 0:
         low, high = (float(value) for value in np.percentile(inside, (1, 99.8)))
-    if high <= low:
-        high = low + 1
     automatic = {"name": "Auto", "low": low, "high": high}
     if not _in_hounsfield_units(sample):
         return [automatic]

@@ -76,6 +76,9 @@ def private_cache() -> Path:
         "GRADIO_EXAMPLES_CACHE": str(cache / "examples"),
         "GRADIO_ANALYTICS_ENABLED": "False",
         "GRADIO_RUN_HISTORY": "False",
+        # After every event Gradio would summarise the last 10,000 in a data frame.
+        "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9),
+        "GRADIO_ANALYTICS_MAX_EVENTS": "1",
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
@@ -108,7 +111,7 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
     handlers = Handlers(models, store, cache, demo)
     page = build_page(models.names, settings.upload_mb, handlers)
     try:
-        page.launch(
+        _, url, _ = page.launch(
             server_name=settings.host,
             server_port=settings.port or _free_port(settings.host),
             root_path=settings.root_path,
@@ -139,7 +142,7 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
             "program listens there; choose another one with --port."
         ) from None
     _sweep_regularly(store)
-    return RunningApp(page.local_url, page, store)
+    return RunningApp(url, page, store)
 
 
 def _free_port(host: str) -> int:

@@ -121,6 +121,11 @@ class SessionStore:
         with self._lock:
             return self._scans.get(key)
 
+    def open_scans(self) -> list[OpenScan]:
+        """All scans that are open now, the least recently used first."""
+        with self._lock:
+            return list(self._scans.values())
+
     def put(self, key: SessionKey, scan: OpenScan) -> None:
         """Open a scan on a page, in place of the one that it had open.
 

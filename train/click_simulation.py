@@ -75,8 +75,8 @@ def later_round(
 def next_click(prediction: Mask, lesion: Mask, spacing: Spacing) -> Click | None:
     """The evaluation's click: the innermost voxel of the largest error component.
 
-    Deterministic: of equal components the first in memory order counts, of equally deep voxels
-    likewise.
+    Deterministic: of equally large components a missed one counts before a wrongly outlined one,
+    then the first in memory order; of equally deep voxels likewise the first.
 
     Returns:
         The click, or ``None`` when the prediction has no error.

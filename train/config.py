@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from caiseg.errors import InvalidInput
 from caiseg.network_config import PRESETS, NetworkConfig
 from caiseg.preprocessing import PreprocessingConfig
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Section(BaseModel):
@@ -43,9 +54,9 @@ class AugmentationConfig(_Section):
 class ClickConfig(_Section):
     """Click simulation while training (sections III-F and IV-B2)."""
 
-    foreground: tuple[int, int] = (1, 10)
+    foreground: tuple[NonNegativeInt, NonNegativeInt] = (1, 10)
     """Fewest and most first-round clicks inside the eroded lesion."""
-    background: tuple[int, int] = (0, 20)
+    background: tuple[NonNegativeInt, NonNegativeInt] = (0, 20)
     """Fewest and most first-round clicks in the band around the lesion."""
     band_mm: float = Field(20.0, gt=0)
     """Width of that band."""
@@ -53,7 +64,7 @@ class ClickConfig(_Section):
     """Depth of the erosion; a lesion that it would remove is eroded less."""
     component_share: float = Field(0.1, ge=0, le=1)
     """Later rounds click every error component larger than this share of the lesion."""
-    rounds: tuple[int, int] = (3, 3)
+    rounds: tuple[PositiveInt, PositiveInt] = (3, 3)
     """Fewest and most rounds of a training step; only the last one is learned from."""
     zero_click_share: float = Field(0.0, ge=0, le=1)
     """Share of samples whose first round has no click, as the app's first mask has none."""
@@ -63,6 +74,13 @@ class ClickConfig(_Section):
     largest_only_share: float = Field(0.0, ge=0, le=1)
     """Share of samples whose later rounds click the largest error component alone, one click a
     round, whatever its size: the way an annotator, and the evaluation, proceeds."""
+
+    @field_validator("foreground", "background", "rounds")
+    @classmethod
+    def _fewest_first(cls, numbers: tuple[int, int]) -> tuple[int, int]:
+        if numbers[0] > numbers[1]:
+            raise ValueError("the fewest come first, then the most")
+        return numbers
 
 
 class LossConfig(_Section):
@@ -119,10 +137,32 @@ class DataConfig(_Section):
 
     label_values: tuple[int, ...] | None = None
     """Mask values that count as lesion; all above 0 when left out."""
-    crop_size: tuple[int, int, int]
+    channel: NonNegativeInt | None = None
+    """Which sequence is read, counted from 0, where a case has several: a volume of a 4-D scan, or
+    a file of an nnU-Net case. A manifest's own ``channel`` column goes before it."""
+    split_proportions: tuple[Share, Share, Share] = (0.70, 0.15, 0.15)
+    """Shares of patients for ``train``, ``val`` and ``test`` (section IV-A)."""
+    scan_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
+    """Size ``(i, j, k)`` in model voxels that training scans are cropped or padded to around their
+    centre, before augmentation and crops; left as they are when left out."""
+    crop_size: tuple[PositiveInt, PositiveInt, PositiveInt]
     """Training crop ``(i, j, k)`` in model voxels."""
     lesion_centred_share: float = Field(0.7, ge=0, le=1)
     """Share of crops that contain a random lesion voxel; the others lie anywhere in the body."""
+
+    @field_validator("split_proportions")
+    @classmethod
+    def _shares_add_up(cls, shares: tuple[float, float, float]) -> tuple[float, float, float]:
+        if abs(sum(shares) - 1) > 1e-6 or shares[0] == 0:
+            raise ValueError("the shares of train, val and test must add up to 1, train above 0")
+        return shares
+
+    @model_validator(mode="after")
+    def _crop_lies_in_the_scan(self) -> DataConfig:
+        sizes = zip(self.crop_size, self.scan_size or self.crop_size, strict=True)
+        if any(crop > scan for crop, scan in sizes):
+            raise ValueError(f"crop_size {self.crop_size} is larger than scan_size")
+        return self
 
 
 class ExperimentConfig(_Section):
@@ -146,6 +186,21 @@ class ExperimentConfig(_Section):
     clicks: ClickConfig = ClickConfig()
     loss: LossConfig = LossConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+
+    @model_validator(mode="after")
+    def _strides_divide_the_crop(self) -> ExperimentConfig:
+        for size, stride in zip(self.data.crop_size, self.network.total_stride, strict=True):
+            if size % stride:
+                raise ValueError(
+                    f"data.crop_size: {size} is not a multiple of the network's total stride, "
+                    f"{stride}"
+                )
+        if self.data.crop_size == self.network.total_stride:
+            raise ValueError(
+                f"data.crop_size: {self.data.crop_size} leaves one voxel at the network's coarsest "
+                "scale; make the crop larger"
+            )
+        return self
 
 
 def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> ExperimentConfig:
@@ -171,8 +226,9 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> ExperimentC
         return ExperimentConfig.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise InvalidInput(f"Config {name_or_path}: {key}: {first['msg']}.") from error
+        key = "".join(f"{part}." for part in first["loc"])[:-1]
+        cause = first["msg"].removeprefix("Value error, ")
+        raise InvalidInput(f"Config {name_or_path}: {f'{key}: ' if key else ''}{cause}.") from error
 
 
 def _read_yaml(name_or_path: str) -> dict[str, Any]:
@@ -180,13 +236,14 @@ def _read_yaml(name_or_path: str) -> dict[str, Any]:
     path = built_in if built_in.is_file() else Path(name_or_path)
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         names = ", ".join(sorted(file.stem for file in CONFIG_FOLDER.glob("*.yaml")))
         raise InvalidInput(
             f"There is no config '{name_or_path}'; name one of {names}, or a YAML file."
         ) from None
     except yaml.YAMLError as error:
-        raise InvalidInput(f"Config {path} is not valid YAML: {error}") from error
+        cause = " ".join(str(error).split())
+        raise InvalidInput(f"Config {path} is not valid YAML: {cause}.") from error
     if not isinstance(document, dict):
         raise InvalidInput(f"Config {path} is not a mapping of keys to values.")
     return document
@@ -209,7 +266,7 @@ def _apply_override(document: dict[str, Any], override: str) -> None:
 
 
 def _expand_preset(network: dict[str, Any]) -> dict[str, Any]:
-    name = network.pop("preset")
+    name = str(network.pop("preset"))
     if name not in PRESETS:
         raise InvalidInput(f"network.preset: '{name}' is unknown; use {' or '.join(PRESETS)}.")
     thick_slices = bool(network.pop("thick_slices", False))

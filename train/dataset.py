@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torchio as tio
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from caiseg.errors import InvalidInput
 from caiseg.grids import model_grid, resample_to_model
 from caiseg.preprocessing import PreprocessingConfig, normalise_intensities
+from caiseg.volume import Volume
 from train.config import AugmentationConfig, DataConfig, ExperimentConfig
+from train.files import replacing
 from train.manifest import Case
+
+CACHE_FORMAT = 1
+"""Goes up when preparation or the files of the cache change."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +41,16 @@ class PreparedCase:
             deviation, ``(I, J, K)`` float32.
         lesion: ``(I, J, K)`` bool.
         spacing: Voxel size ``(3,)`` in mm, close to the config's.
+        scan_hash: Hexadecimal SHA-256 of the scan's voxels and geometry.
+        notices: Reservations under which the scan was accepted.
     """
 
     name: str
     image: Tensor
     lesion: Tensor
     spacing: Tensor
+    scan_hash: str = ""
+    notices: tuple[str, ...] = ()
 
 
 def prepare_case(
@@ -50,17 +62,16 @@ def prepare_case(
     config is prepared again.
 
     Raises:
-        InvalidInput: The case cannot be read, or its mask has no lesion.
+        InvalidInput: The case cannot be read, its scan has no contrast, or its mask no lesion.
+        CannotWrite: The cache cannot be written.
     """
     path = cache / f"{_cache_key(case, preprocessing, data)}.safetensors"
     if path.is_file():
-        tensors = load_file(path)
-        return PreparedCase(
-            case.name, tensors["image"], tensors["lesion"].bool(), tensors["spacing"]
-        )
-    volume, lesion = case.load(data.label_values)
-    if not lesion.any():
-        raise InvalidInput(f"Case {case.name}: the mask {case.mask} has no lesion voxel.")
+        # A damaged file is no more than a missing one.
+        with suppress(SafetensorError):
+            return _read_prepared(case.name, path)
+    volume, lesion = case.load(data.label_values, data.channel)
+    _check_usable(case, volume, lesion, data)
     grid = model_grid(volume.grid, preprocessing.spacing)
     image = resample_to_model(volume.data, volume.grid, grid)
     if preprocessing.modality == "CT":
@@ -68,18 +79,17 @@ def prepare_case(
         image = image.clamp(float(low), float(high))
     image = (image - image.min()) / image.std().clamp(min=1e-6)
     share = resample_to_model(lesion.astype(np.float32), volume.grid, grid)
+    if float(share.max()) < 0.5:
+        raise InvalidInput(
+            f"Case {case.name}: the lesion in {case.mask} fills no voxel of "
+            f"{' × '.join(f'{step:g}' for step in grid.spacing)} mm; train at a finer spacing or "
+            "leave the case out."
+        )
     prepared = PreparedCase(
-        case.name, image.contiguous(), share >= 0.5, torch.tensor(grid.spacing).float()
-    )
-    cache.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    tensors = {
-        "image": prepared.image,
-        "lesion": prepared.lesion.to(torch.uint8).contiguous(),
-        "spacing": prepared.spacing,
-    }
-    save_file(tensors, partial)
-    partial.replace(path)
+        case.name, image.contiguous(), (share >= 0.5).contiguous(),
+        torch.tensor(grid.spacing).float(), volume.content_hash, tuple(volume.notices),
+    )  # fmt: skip
+    _write_prepared(prepared, path)
     return prepared
 
 
@@ -120,7 +130,10 @@ class TrainingSamples(Dataset[dict[str, Tensor]]):
     def __init__(self, cases: Sequence[PreparedCase], config: ExperimentConfig):
         self.cases = cases
         self.config = config
-        self.augment = augmentation(config.augmentation, config.preprocessing.modality)
+        changes = augmentation(config.augmentation, config.preprocessing.modality)
+        size = config.data.scan_size
+        # A prepared image is 0 where it is darkest, which is what TorchIO pads with.
+        self.augment = changes if size is None else tio.Compose([tio.CropOrPad(size), changes])
 
     def __len__(self) -> int:
         return len(self.cases) * self.config.schedule.samples_per_case
@@ -137,8 +150,8 @@ class TrainingSamples(Dataset[dict[str, Tensor]]):
                     lesion=tio.LabelMap(tensor=case.lesion[None].to(torch.uint8)),
                 )
             )
-        image = normalise_intensities(subject["image"].data[0], self.config.preprocessing.modality)
-        lesion = subject["lesion"].data[0] > 0
+            image = normalise_intensities(subject.image.data[0], self.config.preprocessing.modality)
+        lesion = subject.lesion.data[0] > 0
         image, lesion = random_crop(image, lesion, self.config.data, rng)
         return {
             "image": image[None],
@@ -177,7 +190,7 @@ class EpochSampler(Sampler[SampleKey]):
         keys = [SampleKey(epoch, case, n) for case in range(cases) for n in range(repeats)]
         order = np.random.default_rng((config.seed, epoch)).permutation(len(keys))
         keys = [keys[place] for place in order]
-        keys += keys[: -len(keys) % processes]
+        keys += itertools.islice(itertools.cycle(keys), -len(keys) % processes)
         self.keys = keys[start + rank :: processes]
 
     def __len__(self) -> int:
@@ -219,10 +232,43 @@ def random_crop(
     )
 
 
+def _check_usable(
+    case: Case, volume: Volume, lesion: npt.NDArray[np.bool_], data: DataConfig
+) -> None:
+    if volume.data.min() == volume.data.max():
+        raise InvalidInput(
+            f"Case {case.name}: every voxel of {case.image} has the same value, "
+            f"{volume.data.flat[0]:g}; export it again."
+        )
+    if not lesion.any():
+        values = ", ".join(str(value) for value in data.label_values or ())
+        asked = f"of the data.label_values {values}" if values else "above 0"
+        raise InvalidInput(f"Case {case.name}: the mask {case.mask} has no voxel {asked}.")
+
+
+def _read_prepared(name: str, path: Path) -> PreparedCase:
+    with safe_open(path, framework="pt") as file:
+        facts = file.metadata()
+        return PreparedCase(
+            name, file.get_tensor("image"), file.get_tensor("lesion"), file.get_tensor("spacing"),
+            facts["scan_hash"], tuple(json.loads(facts["notices"])),
+        )  # fmt: skip
+
+
+def _write_prepared(prepared: PreparedCase, path: Path) -> None:
+    tensors = {
+        "image": prepared.image, "lesion": prepared.lesion, "spacing": prepared.spacing,
+    }  # fmt: skip
+    facts = {"scan_hash": prepared.scan_hash, "notices": json.dumps(prepared.notices)}
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata=facts)
+
+
 def _cache_key(case: Case, preprocessing: PreprocessingConfig, data: DataConfig) -> str:
-    files = [(str(path), *_stamp(path)) for path in (case.image, case.mask)]
+    files = [(str(path.resolve()), *_stamp(path)) for path in (case.image, case.mask)]
     settings = preprocessing.model_dump(include={"modality", "spacing"})
-    document = json.dumps([files, settings, data.label_values], sort_keys=True)
+    chosen = [data.label_values, case.volume_index(data.channel)]
+    document = json.dumps([CACHE_FORMAT, files, settings, chosen], sort_keys=True)
     return hashlib.sha256(document.encode()).hexdigest()[:24]
 
 

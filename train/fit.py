@@ -45,6 +45,7 @@ class FitOptions:
     devices: int = 1
     nodes: int = 1
     workers: int = 1
+    save_every: float = 120.0
 
 
 def fit(config: ExperimentConfig, options: FitOptions) -> None:
@@ -66,8 +67,6 @@ def fit(config: ExperimentConfig, options: FitOptions) -> None:
     train_cases = _prepare(select(cases, "train"), config, options, console)
     val_cases = [case for case in cases if case.split == "val"]
     folder = RunFolder(options.out)
-    if fabric.is_global_zero:
-        folder.write_provenance(provenance(config, options, cases))
     with _progress(console) as progress:
         task = progress.add_task(config.name, total=None, loss="")
         trainer = Trainer(
@@ -77,10 +76,13 @@ def fit(config: ExperimentConfig, options: FitOptions) -> None:
             folder,
             fabric,
             workers=options.workers,
+            save_every=options.save_every,
             report=lambda record: _show(progress, task, record),
         )
         if options.resume:
             trainer.resume()
+        if fabric.is_global_zero:
+            folder.write_provenance(provenance(config, options, cases))
         trainer.run()
 
 

@@ -22,7 +22,6 @@ from train.steps import Phase, TrainingStep
 from train.validation import ValidationResult, validate
 
 VALIDATION_CLICKS = 3
-SAVE_SECONDS = 120.0
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -40,6 +39,7 @@ class Trainer:
         folder: Where state, metrics and the best weights go.
         fabric: Launched; decides device, precision and processes.
         workers: Processes that prepare samples; 0 prepares them in this one.
+        save_every: Seconds between two saved states, which is what a killed run loses at most.
         report: Called after every step and validation with what there is to show.
     """
 
@@ -52,6 +52,7 @@ class Trainer:
         fabric: Fabric,
         *,
         workers: int = 0,
+        save_every: float = 120.0,
         report: Report = lambda record: None,
     ):
         if config.schedule.batch_size % fabric.world_size:
@@ -64,6 +65,7 @@ class Trainer:
         self.fabric = fabric
         self.report = report
         self.workers = workers
+        self.save_every = save_every
         self.samples = TrainingSamples(train_cases, config)
         self.val_cases = val_cases
         torch.manual_seed(config.seed)
@@ -120,13 +122,13 @@ class Trainer:
                 self.done_in_epoch += 1
                 self.seconds = time.monotonic() - began
                 self.report(self._progress(losses[-1]))
-                if time.monotonic() - saved > SAVE_SECONDS:
+                if time.monotonic() - saved > self.save_every:
                     self._save()
                     saved = time.monotonic()
             self.epoch, self.done_in_epoch = self.epoch + 1, 0
             record: dict[str, Any] = {"epoch": self.epoch, "seconds": round(self.seconds, 1)}
             if losses:
-                record["loss"] = float(np.mean(losses))
+                record["loss"] = self._mean_over_processes(losses)
             if self._validation_due():
                 record |= self._validate()
             if self.fabric.is_global_zero:
@@ -157,9 +159,10 @@ class Trainer:
         step = self.epoch * self.steps_per_epoch + self.done_in_epoch
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(schedule, step, self.steps_per_epoch)
-        torch.manual_seed(self.config.seed + step + 1)
+        seed = (self.config.seed + step + 1) * self.fabric.world_size
+        torch.manual_seed(seed + self.fabric.global_rank)
         self.step_module.train()
-        loss = self.step_module(batch, phase, step, self._mu())
+        loss = self.step_module(batch, phase, step, mu_at(self.config, self.epoch))
         self.fabric.backward(loss)
         if schedule.gradient_clip is not None:
             self.fabric.clip_gradients(
@@ -171,12 +174,10 @@ class Trainer:
             self.average.update_parameters(self.network)
         return float(loss.detach())
 
-    def _mu(self) -> float:
-        """μ of eq. 11, growing linearly over the epochs of CAISeg training."""
-        first, last = self.config.loss.mu
-        schedule = self.config.schedule
-        done = (self.epoch - schedule.pretrain_epochs) / max(1, schedule.epochs - 1)
-        return first + (last - first) * min(max(done, 0.0), 1.0)
+    def _mean_over_processes(self, losses: Sequence[float]) -> float:
+        """Mean of the losses of all processes, each of which has had as many steps."""
+        mean = torch.tensor(np.mean(losses), dtype=torch.float32, device=self.fabric.device)
+        return float(self.fabric.all_reduce(mean, reduce_op="mean"))
 
     def _validation_due(self) -> bool:
         last = self.epoch == self.epochs
@@ -224,6 +225,14 @@ class Trainer:
         total = self.epochs * self.steps_per_epoch
         rate = self.optimizer.param_groups[0]["lr"]
         return {"done": done, "total": total, "step_loss": loss, "learning_rate": rate}
+
+
+def mu_at(config: ExperimentConfig, epoch: int) -> float:
+    """μ of eq. 11 in an epoch, counted over both phases from 0: linear over CAISeg's epochs."""
+    first, last = config.loss.mu
+    schedule = config.schedule
+    done = (epoch - schedule.pretrain_epochs) / max(1, schedule.epochs - 1)
+    return first + (last - first) * min(max(done, 0.0), 1.0)
 
 
 def learning_rate(schedule: ScheduleConfig, step: int, steps_per_epoch: int) -> float:

@@ -32,6 +32,7 @@ _SCRIPTS = (
     "surface.js",
     "files.js",
     "keyboard.js",
+    "controls.js",
     "viewer.js",
 )
 _STYLES = ("page.css", "layout.css", "controls.css", "views.css", "panel.css", "messages.css")

@@ -28,6 +28,7 @@ const SHORTCUTS = [
     { keys: ["Ctrl+O"], words: "Open a scan", run: ["chooseFile"] },
     { keys: ["Ctrl+S"], words: "Download the mask", run: ["save"] },
     { keys: ["?"], words: "This sheet", run: ["help"] },
+    { keys: ["Escape"], words: "Dismiss a message", run: ["dismiss"] },
   ] },
 ];
 
@@ -43,7 +44,7 @@ const MOUSE = [
 ];
 
 const KEY_FACES = {
-  ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", PageUp: "Page ↑", PageDown: "Page ↓",
+  Escape: "Esc", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", PageUp: "Page ↑", PageDown: "Page ↓",
 };
 
 // Returns a function that says whether the space bar is held.
@@ -90,6 +91,7 @@ function isControl(target) {
 function takesKey(target, event) {
   if (target.closest?.("dialog[open]")) return true;
   if (target.matches?.("input[type=range]")) return /^(Arrow|Page|Home|End)/.test(event.key);
+  if (target.matches?.("input[type=number]")) return !/^[a-z?[\]]$/i.test(event.key) && !event.ctrlKey;
   if (target.matches?.("input, select, textarea")) return !event.ctrlKey && !event.metaKey;
   return target.matches?.("button") && (event.key === "Enter" || event.key === " ");
 }

@@ -104,7 +104,8 @@ function attachPointer(view, tools) {
 }
 
 function wheelPixels(event) {
-  const perUnit = [1, WHEEL_NOTCH / 3, WHEEL_NOTCH][event.deltaMode];
+  // Browsers divide a notch by the zoom of the page.
+  const perUnit = [window.devicePixelRatio, WHEEL_NOTCH / 3, WHEEL_NOTCH][event.deltaMode];
   // Shift turns the wheel sideways in some browsers.
   return (event.deltaY || event.deltaX) * perUnit;
 }

@@ -6,7 +6,7 @@ class SurfaceView {
     this.note = find("plot-note");
     this.library = null;
     new ResizeObserver(() => {
-      if (this.plot.layout) Plotly.Plots.resize(this.plot);
+      if (this.plot.layout && this.plot.clientWidth > 0) Plotly.Plots.resize(this.plot);
     }).observe(this.plot);
   }
 

@@ -1,7 +1,6 @@
 // The viewer as a whole: what is on screen, what the person can do, what the server says.
 
 const find = (role) => element.querySelector("[data-role=" + role + "]");
-const findAll = (role) => element.querySelectorAll("[data-role=" + role + "]");
 const root = find("root");
 
 // What all views share. `volume` is none until the first scan is shown.
@@ -66,6 +65,11 @@ const commands = {
     root.dataset.pos = voxel.join(",");
     for (const view of views) view.showSlice();
   },
+  setSlice(view, index) {
+    if (!stage.volume || !Number.isFinite(index)) return;
+    const moved = stage.cross.with(PLANES[view.plane].normal, Math.round(index));
+    commands.moveCross(clampVoxel(stage.volume, moved));
+  },
   goTo(voxel) {
     commands.moveCross(clampVoxel(stage.volume, voxel));
   },
@@ -83,8 +87,11 @@ const commands = {
     const below = { ArrowUp: -1, ArrowDown: 1 }[key] ?? 0;
     commands.moveCross(voxelBeside(active.plane, stage.volume, stage.cross, right, below));
   },
-  hover(view, voxel) {
+  activate(view) {
     active = view;
+  },
+  hover(view, voxel) {
+    commands.activate(view);
     panel.showPointer(stage.volume, voxel);
   },
   setWindow(window) {
@@ -93,10 +100,18 @@ const commands = {
     panel.showWindow(window);
     redraw();
   },
+  chooseWindow(name) {
+    const chosen = stage.volume?.description.windows.find((window) => window.name === name);
+    if (chosen) commands.setWindow(chosen);
+  },
   toggle(what) {
     const shown = { mask: "maskShown", cross: "crossShown", smooth: "smooth" }[what];
     stage[shown] = !stage[shown];
     press(find(what), stage[shown]);
+    redraw();
+  },
+  setOpacity(percent) {
+    stage.opacity = percent / 100;
     redraw();
   },
   stepOpacity(key) {
@@ -124,8 +139,14 @@ const commands = {
   openDemo() {
     send("open", { request: { kind: "demo" } });
   },
+  switchModel() {
+    if (dialogue?.answered) send("open", { request: { kind: "model" } });
+  },
   save() {
     if (dialogue?.answered) send("save", {});
+  },
+  dismiss() {
+    panel.showRefusal("");
   },
   help() {
     find("help-sheet").showModal();
@@ -201,7 +222,13 @@ function clearStage() {
 // A scan arrives before its first mask, to be looked at while it is encoded.
 async function showPreview(description) {
   root.dataset.ready = false;
-  const volume = await Volume.load(description);
+  let volume;
+  try {
+    volume = await Volume.load(description);
+  } catch {
+    panel.showRefusal("The scan did not reach this page; see whether the server still runs.");
+    return;
+  }
   const overtaken = props.server_scan.id !== description.id || root.dataset.state === "refused";
   if (overtaken) return;
   if (dialogue?.answered) fallback = { volume: stage.volume, dialogue };
@@ -236,7 +263,9 @@ function showWork(work) {
   const busy = work.state === "busy";
   panel.showWork(busy ? work.stage : null, work.fraction);
   panel.showRefusal(work.state === "refused" ? work.sentence : "");
-  if (work.state === "refused" && dialogue && !dialogue.answered) goBack();
+  if (work.state !== "refused" || !dialogue) return;
+  if (dialogue.answered) find("model").value = dialogue.answered.model;
+  else goBack();
 }
 
 // What was being opened has failed: the scan from before comes back with its mask and clicks.
@@ -260,54 +289,11 @@ async function showDetails(details) {
   root.dataset.details = details.seq;
 }
 
-function attachControls() {
-  const onClick = (role, run) => findAll(role).forEach((button) => button.addEventListener("click", run));
-  onClick("open", () => commands.chooseFile());
-  onClick("demo", () => commands.openDemo());
-  onClick("help", () => commands.help());
-  onClick("save", () => commands.save());
-  onClick("refit", () => commands.refit());
-  onClick("refusal-close", () => panel.showRefusal(""));
-  for (const what of ["undo", "redo", "reset"]) onClick(what, () => commands.act({ do: what }));
-  for (const what of ["mask", "cross", "smooth"]) onClick(what, () => commands.toggle(what));
-  for (const button of element.querySelectorAll("button[data-label]")) {
-    button.addEventListener("click", () => commands.setLabel(button.dataset.label));
-  }
-  for (const button of element.querySelectorAll("[data-enlarge]")) {
-    button.addEventListener("click", () => commands.enlarge(button.dataset.enlarge));
-  }
-  find("opacity").addEventListener("input", (event) => {
-    stage.opacity = event.target.value / 100;
-    redraw();
-  });
-  find("window").addEventListener("change", (event) => {
-    const { windows } = stage.volume.description;
-    const chosen = windows.find(({ name }) => name === event.target.value);
-    if (chosen) commands.setWindow(chosen);
-  });
-  find("model").addEventListener("change", () => {
-    if (dialogue?.answered) send("open", { request: { kind: "model" } });
-  });
-  for (const view of views) {
-    attachPointer(view, commands);
-    view.section.addEventListener("focus", () => {
-      active = view;
-    });
-    for (const input of [view.slider, view.number]) {
-      input.addEventListener("input", () => {
-        if (!stage.volume || input.value === "") return;
-        const { normal } = PLANES[view.plane];
-        commands.moveCross(clampVoxel(stage.volume, stage.cross.with(normal, Math.round(input.value))));
-      });
-    }
-  }
-}
-
 commands.setLabel("fg");
 find("model").replaceChildren(...props.models.map((name) => new Option(name)));
 find("model-field").hidden = props.models.length < 2;
 fillHelpSheet(find("help-sheet"));
-attachControls();
+attachControls(element, views, commands);
 attachFiles(find, openFile);
 commands.spaceHeld = attachKeyboard(commands);
 
