@@ -9,11 +9,11 @@ TORCH_INDEX ?=
 
 BIN := .venv/bin
 
-.PHONY: help app test lint clean
+.PHONY: help app test lint screenshots clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 app: .venv/.app ## Start the app on http://127.0.0.1:7860
 	$(BIN)/python app.py --host $(HOST) --port $(PORT)
@@ -25,6 +25,9 @@ lint: .venv/.dev ## Check style and types
 
 test: .venv/.dev lint ## Check style and types, then run all tests in a real browser too
 	CHROMIUM="$$(bash .ci/chromium)" && export CHROMIUM && $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+screenshots: .venv/.dev ## Take the README's pictures again
+	CHROMIUM="$$(bash .ci/chromium)" && export CHROMIUM && $(BIN)/python -m tests.screenshots
 
 clean: ## Remove the virtual environment and the caches
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

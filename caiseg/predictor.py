@@ -157,13 +157,11 @@ class CAISegPredictor:
             InvalidInput: The scan is too large at this checkpoint's voxel size.
         """
         grids = ScanGrids.build(volume.reorientation.native, self.preprocessing.spacing)
-        image = preprocess(
-            volume.data, grids.display, grids.model, self.preprocessing.modality
-        ).to(self.device)
-        spacing = torch.tensor(grids.model.spacing, dtype=torch.float32, device=self.device)
-        tiles = EncodedTiles(
-            self.network, image, spacing, self.preprocessing.patch_size, progress
+        image = preprocess(volume.data, grids.display, grids.model, self.preprocessing.modality).to(
+            self.device
         )
+        spacing = torch.tensor(grids.model.spacing, dtype=torch.float32, device=self.device)
+        tiles = EncodedTiles(self.network, image, spacing, self.preprocessing.patch_size, progress)
         return EncodedScan(grids, tiles)
 
     @torch.inference_mode()

@@ -78,9 +78,9 @@ def start_app(
         stderr=subprocess.STDOUT,
         text=True,
     )
+    assert process.stdout is not None
+    server = ServerProcess("", process)
     try:
-        server = ServerProcess("", process)
-        assert process.stdout is not None
         for line in process.stdout:
             server.log.append(line.rstrip())
             if line.startswith("CAISeg listens on "):
@@ -88,13 +88,15 @@ def start_app(
                 break
         assert server.url, "the app did not start:\n" + "\n".join(server.log)
         # Somebody has to read on, or the process stops when the pipe is full.
-        reader = threading.Thread(target=lambda: server.log.extend(process.stdout or ()))
-        reader.daemon = True
+        reader = threading.Thread(target=server.log.extend, args=(process.stdout,), daemon=True)
         reader.start()
         yield server
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=60)
+        if server.url:
+            reader.join(timeout=60)
+        process.stdout.close()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,13 +113,10 @@ def test_from_upload_to_download(
     clicks = [Click(voxel, Label.parse(label)) for _, voxel, label in targets]
     rounds = list(replay_clicks(predictor, predictor.encode(volume), clicks))
     np.testing.assert_array_equal(masks[0] > 0, volume.to_native(rounds[-1].mask))
-    assert all(
-        (earlier.mask != later.mask).any()
-        for earlier, later in zip(rounds, rounds[1:], strict=False)
-    )
+    assert all((earlier.mask != later.mask).any() for earlier, later in itertools.pairwise(rounds))
 
 
-def show_all(person: Person, targets: list[tuple[str, Voxel, str]]) -> list[str]:
+def show_all(person: Person, targets: list[tuple[str, Voxel, str]]) -> list[bytes]:
     """The pixels of every view at every slice that is clicked on."""
     pictures = []
     for plane, voxel, _ in targets:

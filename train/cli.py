@@ -78,6 +78,9 @@ def fit_command(
     manifest: Annotated[Path, typer.Option(help="CSV with case,patient,image,mask,split.")],
     out: Annotated[Path, typer.Option(help="Run folder.")],
     resume: Annotated[bool, typer.Option(help="Continue the run in that folder.")] = False,
+    init: Annotated[
+        Path | None, typer.Option(help="Checkpoint whose weights to start from.")
+    ] = None,
     override: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
     ] = None,
@@ -100,7 +103,7 @@ def fit_command(
         FitOptions(
             config_name=Path(config).stem, manifest=manifest, out=out, resume=resume,
             cache=cache or out / "cache", accelerator=accelerator, devices=devices, nodes=nodes,
-            workers=workers, save_every=save_every,
+            workers=workers, save_every=save_every, initial=init,
         ),
     )  # fmt: skip
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -25,6 +24,8 @@ from rich.progress import (
     track,
 )
 
+from caiseg.checkpoint import load_checkpoint
+from train.circumstances import commit
 from train.config import ExperimentConfig
 from train.dataset import PreparedCase, prepare_case
 from train.manifest import Case, read_manifest, select, split_hash
@@ -46,6 +47,7 @@ class FitOptions:
     nodes: int = 1
     workers: int = 1
     save_every: float = 120.0
+    initial: Path | None = None
 
 
 def fit(config: ExperimentConfig, options: FitOptions) -> None:
@@ -79,15 +81,23 @@ def fit(config: ExperimentConfig, options: FitOptions) -> None:
             save_every=options.save_every,
             report=lambda record: _show(progress, task, record),
         )
+        started_from = None
         if options.resume:
             trainer.resume()
-        if fabric.is_global_zero:
-            folder.write_provenance(provenance(config, options, cases))
+        elif options.initial is not None:
+            checkpoint = load_checkpoint(options.initial)
+            trainer.start_from(checkpoint.network)
+            started_from = f"{checkpoint.info.name}, sha256 {checkpoint.sha256[:16]}"
+        if fabric.is_global_zero and not (options.resume and folder.provenance_path.is_file()):
+            folder.write_provenance(provenance(config, options, cases, started_from))
         trainer.run()
 
 
 def provenance(
-    config: ExperimentConfig, options: FitOptions, cases: Sequence[Case]
+    config: ExperimentConfig,
+    options: FitOptions,
+    cases: Sequence[Case],
+    started_from: str | None = None,
 ) -> dict[str, Any]:
     """What a model card says about a run; names of files without their folders."""
     counts = Counter(case.split for case in cases)
@@ -97,27 +107,14 @@ def provenance(
         "manifest": options.manifest.name,
         "cases": ", ".join(f"{count} {split}" for split, count in sorted(counts.items())),
         "split hash": split_hash(cases),
+        "started from": started_from or "random weights",
         "seed": config.seed,
         "command": f"python -m train fit --config {options.config_name} "
         f"--manifest {options.manifest.name} --out RUN",
-        "commit": _commit(),
+        "commit": commit(),
         "hardware": f"{processes} process(es) on {options.accelerator}, {os.cpu_count()} cores",
         "versions": f"torch {torch.__version__}, torchio {torchio.__version__}",
     }
-
-
-def _commit() -> str:
-    """The commit of the code that trains, or ``unknown`` outside a checkout."""
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return answer.stdout.strip()
 
 
 def _prepare(

@@ -25,7 +25,7 @@ from train.examination import Examiner, Finding, refuse_repeated_scans
 from train.files import replacing
 from train.manifest import Case, split_hash, write_manifest
 from train.prepare_report import show_findings
-from train.splits import draw_split
+from train.splits import draw_split, in_order
 from train.workers import map_in_workers
 
 
@@ -138,7 +138,8 @@ def _assigned(finding: Finding, split: dict[str, str]) -> Finding:
 
 def _split_document(cases: Sequence[Case]) -> dict[str, Any]:
     """Cases by patient by split, and the hash that run and evaluation name the split by."""
-    splits: dict[str, dict[str, list[str]]] = {}
+    splits: dict[str, dict[str, list[str]]]
+    splits = {name: {} for name in in_order(case.split for case in cases)}
     for case in cases:
-        splits.setdefault(case.split, {}).setdefault(case.patient, []).append(case.name)
+        splits[case.split].setdefault(case.patient, []).append(case.name)
     return {"splits": splits, "split_hash": split_hash(cases)}

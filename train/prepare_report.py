@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from train.examination import Finding
+from train.splits import in_order
 
 EXAMPLES = 5
 """Cases named beside a notice that many share."""
@@ -35,14 +36,11 @@ def show_findings(console: Console, findings: Sequence[Finding]) -> None:
 
 def _found(findings: Sequence[Finding]) -> Table:
     patients = {finding.case.patient for finding in findings}
-    table = Table(
-        title=f"{_count(findings, 'case')} of {_count(patients, 'patient')} can be used",
-        caption="size: median, in voxels as trained on; lesion: least, median, most",
-    )
+    table = Table(title=f"{_count(findings, 'case')} of {_count(patients, 'patient')} can be used")
     table.add_column("split")
-    for heading in ("patients", "cases", "size", "lesion, mL"):
+    for heading in ("patients", "cases", "median voxels", "lesion mL: min, median, max"):
         table.add_column(heading, justify="right")
-    for split in dict.fromkeys(finding.case.split for finding in findings):
+    for split in in_order(finding.case.split for finding in findings):
         part = [finding for finding in findings if finding.case.split == split]
         sizes = (median(finding.shape[axis] for finding in part) for axis in range(3))
         volumes = [finding.lesion_ml for finding in part]

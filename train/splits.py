@@ -40,5 +40,11 @@ def draw_split(
     return dict(zip(line, names, strict=True))
 
 
+def in_order(splits: Iterable[str]) -> list[str]:
+    """Each split once: those that are drawn in their usual order, then all others by name."""
+    found = set(splits)
+    return [name for name in (*SPLITS, *sorted(found.difference(SPLITS))) if name in found]
+
+
 def _place(patient: str, seed: int) -> str:
     return hashlib.sha256(f"{seed}:{patient}".encode()).hexdigest()

@@ -102,6 +102,22 @@ class Trainer:
         """The network that is validated and exported: the average where there is one."""
         return self.network if self.average is None else self.average.module  # type: ignore[return-value]
 
+    def start_from(self, weights: CAISeg) -> None:
+        """Begin with the weights of a trained network instead of random ones.
+
+        Raises:
+            InvalidInput: The network has other sizes than the config's.
+        """
+        try:
+            self.network.load_state_dict(weights.state_dict())
+        except RuntimeError:
+            raise InvalidInput(
+                "The checkpoint to start from holds a network of other sizes than the config's; "
+                "give the config the checkpoint's network section."
+            ) from None
+        if self.average is not None:
+            self.average.module.load_state_dict(weights.state_dict())
+
     def resume(self) -> None:
         """Continue from the run folder's state."""
         state = self.folder.load(self.folder.state_path, self.config)
@@ -162,7 +178,7 @@ class Trainer:
         seed = (self.config.seed + step + 1) * self.fabric.world_size
         torch.manual_seed(seed + self.fabric.global_rank)
         self.step_module.train()
-        loss = self.step_module(batch, phase, step, mu_at(self.config, self.epoch))
+        loss: torch.Tensor = self.step_module(batch, phase, step, mu_at(self.config, self.epoch))
         self.fabric.backward(loss)
         if schedule.gradient_clip is not None:
             self.fabric.clip_gradients(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,12 @@ def shelf() -> StandInShelf:
 def running(shelf: StandInShelf, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     """The app, served from a thread of this process, with the stand-in for a network."""
     folder = tmp_path_factory.mktemp("server")
-    app = launch(settings(folder, folder / "demo"), shelf.as_models(), private_cache())
+
+    async def start() -> RunningApp:
+        return launch(settings(folder, folder / "demo"), shelf.as_models(), private_cache())
+
+    # Without a running event loop Gradio makes some of its own, and leaves them open.
+    app = asyncio.run(start())
     yield app
     app.page.close()
 

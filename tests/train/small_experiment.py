@@ -36,7 +36,7 @@ def small_document(**sections: dict[str, Any]) -> dict[str, Any]:
             "query_scale": 0.3,
         },
         "preprocessing": {"modality": "MR", "spacing": [5, 5, 10], "patch_size": [32, 32, 16]},
-        "data": {"crop_size": [16, 16, 16]},
+        "data": {"crop_size": [32, 32, 16]},
         "clicks": {"foreground": [1, 3], "background": [0, 3]},
         "schedule": {"pretrain_epochs": 1, "epochs": 2, "batch_size": 2, "validate_every": 1},
     }

@@ -173,6 +173,7 @@ def test_all_weights_have_been_trained(uninterrupted: Path) -> None:
     assert not unchanged
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
     data: Path, uninterrupted: Path, repository: Path
 ) -> None:
@@ -196,6 +197,7 @@ def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
     assert dice[0] == dice[1]
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one_with_the_batch_of_both(
     tmp_path: Path, repository: Path
 ) -> None:
@@ -208,8 +210,7 @@ def test_two_processes_train_like_one_with_the_batch_of_both(
     assert parallel.returncode == 0, parallel.stderr
     losses = [[record["loss"] for record in metrics(run)] for run in (one, two)]
     assert len(losses[0]) == 3
-    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
-    assert losses[1][0] == pytest.approx(losses[0][0], rel=1e-5)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
 def test_resuming_with_another_config_is_refused_in_one_sentence(

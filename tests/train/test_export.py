@@ -1,0 +1,89 @@
+"""From a run to a served checkpoint with its card, and from a checkpoint to the next run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+
+from caiseg import InvalidInput, load_checkpoint
+from tests.train.small_experiment import prepared_cases, small_config
+from train.config import ExperimentConfig
+from train.export import export, read_figures
+from train.run_folder import RunFolder
+from train.trainer import Trainer
+
+PROVENANCE = {"manifest": "cases.csv", "split hash": "0123456789abcdef", "commit": "abc1234"}
+
+
+def trainer_of(folder: Path, config: ExperimentConfig) -> Trainer:
+    fabric = Fabric(accelerator="cpu", devices=1)
+    cases = prepared_cases(2)
+    return Trainer(config, cases, cases[:1], RunFolder(folder), fabric)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    trainer = trainer_of(folder, small_config(schedule={"pretrain_epochs": 0, "epochs": 1}))
+    trainer.run()
+    trainer.folder.write_provenance(PROVENANCE)
+    return folder
+
+
+def test_the_checkpoint_holds_the_best_weights_and_where_they_come_from(
+    run: Path, tmp_path: Path
+) -> None:
+    export(run, tmp_path / "small.safetensors")
+    checkpoint = load_checkpoint(tmp_path / "small.safetensors")
+    best = torch.load(RunFolder(run).best_path, weights_only=True)["network"]
+
+    for name, tensor in checkpoint.network.state_dict().items():
+        torch.testing.assert_close(tensor, best[name].half().float())
+    assert checkpoint.info.provenance["split hash"] == PROVENANCE["split hash"]
+    assert checkpoint.info.provenance["experiment"]["name"] == "small"
+
+
+def test_the_card_says_what_the_checkpoint_is_and_is_not(run: Path, tmp_path: Path) -> None:
+    figures: dict[str, Any] = {"Dice after": {"5 clicks": 0.8125}}
+    export(run, tmp_path / "small.safetensors", figures)
+    card = (tmp_path / "small.md").read_text(encoding="utf-8")
+
+    for phrase in ("# small", "Not a medical device", "abc1234", "0.8125", "not stated"):
+        assert phrase in card
+
+
+def test_a_run_without_validated_weights_is_not_exported(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no validated weights"):
+        export(tmp_path / "run", tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_figures_come_from_an_evaluation_only(tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text("{}", encoding="utf-8")
+
+    with pytest.raises(InvalidInput, match="not the summary of an evaluation"):
+        read_figures(tmp_path / "summary.json")
+
+
+def test_a_training_may_start_from_a_checkpoint(run: Path, tmp_path: Path) -> None:
+    export(run, tmp_path / "small.safetensors")
+    weights = load_checkpoint(tmp_path / "small.safetensors").network
+    trainer = trainer_of(tmp_path / "next", small_config(schedule={"ema_decay": 0.9}))
+    trainer.start_from(weights)
+
+    for network in (trainer.network, trainer.evaluated_network):
+        for name, tensor in network.state_dict().items():
+            torch.testing.assert_close(tensor, weights.state_dict()[name])
+
+
+def test_a_checkpoint_of_another_network_is_refused_as_a_start(run: Path, tmp_path: Path) -> None:
+    export(run, tmp_path / "small.safetensors")
+    weights = load_checkpoint(tmp_path / "small.safetensors").network
+    trainer = trainer_of(tmp_path / "next", small_config(network={"kernel_size": 1}))
+
+    with pytest.raises(InvalidInput, match="other sizes"):
+        trainer.start_from(weights)
