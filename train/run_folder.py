@@ -70,7 +70,7 @@ class RunFolder:
             InvalidInput: The file is missing or damaged, or belongs to another config.
         """
         document = self.read(path)
-        if document.get("config") != config.model_dump_json():
+        if _stored_config(document) != config:
             raise InvalidInput(
                 f"{path} belongs to a run with another config; resume with the same config and "
                 "overrides, or start a new run folder."
@@ -118,6 +118,14 @@ class RunFolder:
         """Append one record to the metrics."""
         with self.metrics_path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(record) + "\n")
+
+
+def _stored_config(document: dict[str, Any]) -> ExperimentConfig | None:
+    """The config of a saved state; keys that are younger than it have their defaults."""
+    try:
+        return ExperimentConfig.model_validate_json(document["config"])
+    except (KeyError, ValueError):
+        return None
 
 
 def cpu_copy(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -193,7 +193,7 @@ class Trainer:
     def _mean_over_processes(self, losses: Sequence[float]) -> float:
         """Mean of the losses of all processes, each of which has had as many steps."""
         mean = torch.tensor(np.mean(losses), dtype=torch.float32, device=self.fabric.device)
-        return float(self.fabric.all_reduce(mean, reduce_op="mean"))
+        return float(cast(torch.Tensor, self.fabric.all_reduce(mean, reduce_op="mean")))
 
     def _validation_due(self) -> bool:
         last = self.epoch == self.epochs
