@@ -21,7 +21,6 @@ _TAGS = [
     "Rows",
     "Columns",
     "NumberOfFrames",
-    "SamplesPerPixel",
     "PhotometricInterpretation",
     "BitsAllocated",
     "PixelRepresentation",
@@ -110,8 +109,7 @@ class Slice:
             InvalidInput: The file holds colours or several frames.
         """
         colours = str(self.header.get("PhotometricInterpretation", "MONOCHROME2"))
-        samples = int(self.header.get("SamplesPerPixel") or 1)
-        if samples != 1 or not colours.startswith("MONOCHROME"):
+        if not colours.startswith("MONOCHROME"):
             raise InvalidInput("The DICOM images are in colour; zip a grey-scale series.")
         if int(self.header.get("NumberOfFrames") or 1) != 1:
             raise InvalidInput(

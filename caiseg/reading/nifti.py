@@ -57,7 +57,6 @@ def read_nifti(path: Path, *, volume_index: int | None, max_voxels: int) -> RawS
         header = _checked(raw)
         layout = _layout(header, max_voxels)
         index = choose_volume(layout.volumes, volume_index)
-        stream.require(layout.offset + layout.volumes * layout.volume_bytes)
         stream.skip(layout.offset - consumed + index * layout.volume_bytes)
         voxels = stream.read_array(layout.volume_bytes)
         stream.skip((layout.volumes - index - 1) * layout.volume_bytes)

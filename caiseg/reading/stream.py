@@ -64,15 +64,6 @@ class ScanStream:
         self.most_bytes = most_bytes
         self.compressed = compressed
 
-    def require(self, count: int) -> None:
-        """Refuse a stream that cannot hold ``count`` bytes, before memory is taken for them.
-
-        Raises:
-            InvalidInput: The file is too small, even if compressed as far as gzip can.
-        """
-        if count > self.most_bytes:
-            raise truncated()
-
     def read_up_to(self, count: int) -> bytes:
         """Read ``count`` bytes, or fewer where the stream ends."""
         parts = []
@@ -87,7 +78,9 @@ class ScanStream:
         Raises:
             InvalidInput: The stream ends before.
         """
-        self.require(count)
+        # A file that is too small, however well compressed, must not cause memory to be taken.
+        if count > self.most_bytes:
+            raise truncated()
         buffer = np.empty(count, dtype=np.uint8)
         filled = 0
         while filled < count:

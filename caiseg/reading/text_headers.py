@@ -105,10 +105,10 @@ def meta_payload(path: Path) -> Payload:
 
 
 def _beside(header: Path, name: str) -> Path:
-    """The voxel file of a ``.mhd`` header, which must stand beside it."""
+    """The voxel file that a header names, which must stand beside it."""
     voxels = header.parent / name
     # A header must not be able to name any file of the machine that reads it, nor a pattern.
-    if header.suffix.lower() != ".mhd" or Path(name).name != name or "%" in name or name == "LIST":
+    if Path(name).name != name or "%" in name or name == "LIST":
         raise InvalidInput(
             "The MetaImage header keeps its voxels elsewhere; save the scan as one .mha file."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,10 @@ def running(shelf: StandInShelf, tmp_path_factory: pytest.TempPathFactory) -> It
     async def start() -> RunningApp:
         return launch(settings(folder, folder / "demo"), shelf.as_models(), private_cache())
 
-    # Without a running event loop Gradio makes some of its own, and leaves them open.
-    app = asyncio.run(start())
+    # Without a running event loop Gradio makes some of its own, and leaves them open. The main
+    # thread may have the browser's.
+    with ThreadPoolExecutor() as threads:
+        app = threads.submit(asyncio.run, start()).result()
     yield app
     app.page.close()
 

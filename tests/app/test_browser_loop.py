@@ -14,7 +14,7 @@ from app.server import RunningApp
 from app.store import OpenScan, SessionKey
 from caiseg import Click, InvalidInput, Label, load_volume
 from tests.app.stand_in import StandInShelf, write_scan
-from tests.browser import Person, Voxel, person_at
+from tests.browser import PLANES, Person, Voxel, person_at
 
 pytestmark = pytest.mark.browser
 
@@ -262,6 +262,8 @@ def test_a_reload_frees_what_the_page_held(
     newcomer.expect_root("live", "true")
     assert closed.wait(timeout=30)
     assert scan not in running.store.open_scans()
+    # Gradio complains that its open connections end with the page.
+    newcomer.complaints.clear()
 
 
 def test_nothing_about_the_scan_stays_in_the_browser(person: Person) -> None:
@@ -294,7 +296,7 @@ def test_an_evicted_scan_is_encoded_again_and_keeps_its_clicks(
 def test_the_surface_follows_the_mask_and_keeps_the_camera(person: Person) -> None:
     person.expect_root("details", 1)
     plot = person.role("plot")
-    read_eye = "plot => JSON.stringify(plot._fullLayout.scene._scene.getCamera().eye)"
+    read_eye = "plot => Object.values(plot._fullLayout.scene._scene.getCamera().eye)"
     straight_on = plot.evaluate(read_eye)
     box = plot.bounding_box()
     assert box is not None
@@ -304,12 +306,12 @@ def test_the_surface_follows_the_mask_and_keeps_the_camera(person: Person) -> No
     person.page.mouse.move(x + 90, y + 20, steps=8)
     person.page.mouse.up()
     turned = plot.evaluate(read_eye)
-    assert turned != straight_on
+    assert turned != pytest.approx(straight_on, abs=0.05)
     corners = plot.evaluate("plot => plot.data[0].x.length")
     person.click_voxel("axial", OUTSIDE, SHAPE)
     person.expect_root("details", 2)
     assert plot.evaluate("plot => plot.data[0].x.length") != corners
-    assert plot.evaluate(read_eye) == turned
+    assert plot.evaluate(read_eye) == pytest.approx(turned)
 
 
 def test_every_button_says_what_it_does(person: Person) -> None:
@@ -361,6 +363,29 @@ def test_the_mask_can_be_hidden(person: Person) -> None:
     person.role("mask").click()
     person.page.mouse.move(5, 5)
     assert person.pictures() == shown
+
+
+def test_one_view_can_fill_the_place_of_all_four(person: Person) -> None:
+    views = [*PLANES, "surface"]
+    boxes = {name: person.page.locator(f"section[data-plane={name}]") for name in views}
+    whole = person.role("views").bounding_box()
+    assert whole is not None
+    for key, name in enumerate(views, start=1):
+        person.page.keyboard.press(str(key))
+        for other in views:
+            expect(boxes[other]).to_be_visible(visible=other == name)
+        assert boxes[name].bounding_box() == whole
+        boxes[name].locator("[data-enlarge]").click()
+        for other in views:
+            expect(boxes[other]).to_be_visible()
+
+
+def test_a_click_in_an_enlarged_view_hits_its_voxel(person: Person) -> None:
+    person.page.keyboard.press("3")
+    person.click_voxel("sagittal", ELSEWHERE, SHAPE)
+    person.expect_clicks(1)
+    assert person.listed_clicks == [(ELSEWHERE, "fg")]
+    person.page.keyboard.press("3")
 
 
 @pytest.mark.parametrize("size", [(1400, 900), (1024, 700), (390, 844)], ids=str)

@@ -35,7 +35,7 @@ def test_it_listens_on_this_machine_only_and_cleans_up_when_terminated(
 ) -> None:
     with start_app(checkpoints, environment={"TMPDIR": str(tmp_path)}) as server:
         assert urlsplit(server.url).hostname == "127.0.0.1"
-        assert httpx.get(server.url).status_code == 200
+        assert httpx.get(server.url, timeout=60).status_code == 200
         (cache,) = caches(tmp_path)
         assert cache.stat().st_mode & 0o077 == 0, "nobody else may read it"
     assert server.process.returncode == 0
@@ -67,7 +67,7 @@ def test_a_server_with_accounts_shows_nothing_before_the_login(
         scan.write_bytes(b"voxels")
         address = f"gradio_api/file={scan}"
         for password, status in (("wrong horse", 401), (PASSWORD, 200)):
-            with httpx.Client(base_url=server.url) as client:
+            with httpx.Client(base_url=server.url, timeout=60) as client:
                 assert client.get(address).status_code == 401
                 client.post("login", data={"username": "ann", "password": password})
                 assert client.get(address).status_code == status

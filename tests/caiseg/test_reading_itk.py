@@ -106,6 +106,8 @@ def test_a_metaimage_header_cannot_name_a_file_elsewhere(
     secret = tmp_path / "secret.raw"
     secret.write_bytes(voxels().tobytes())
     (folder / "link.raw").symlink_to(secret)
+    for trap in ("LIST", "slice%03d.raw 1 4 1"):
+        (folder / trap).write_bytes(voxels().tobytes())
     header, _, _ = write(folder / "scan.mha").partition(b"LOCAL")
     (folder / name).write_bytes(header + data_file.format(secret=secret).encode() + b"\n")
     assert "one .mha file" in refusal(folder / name)
@@ -166,6 +168,14 @@ def test_colours_and_complex_numbers_are_refused(tmp_path: Path, name: str) -> N
     colours = sitk.GetImageFromArray(np.zeros((4, 5, 6, 3), np.uint8), isVector=True)
     write(tmp_path / name, colours)
     assert "colours" in refusal(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["scan.nrrd", "scan.mha"])
+def test_the_largest_size_can_be_chosen(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name)
+    with pytest.raises(InvalidInput, match="more than the 119"):
+        load_volume(tmp_path / name, max_voxels=119)
+    assert load_volume(tmp_path / name, max_voxels=120).data.size == 120
 
 
 @pytest.mark.parametrize("name", ["scan.nrrd", "scan.mha"])

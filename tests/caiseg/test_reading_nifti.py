@@ -139,6 +139,7 @@ def test_a_header_that_promises_much_gets_no_memory_before_the_file_can_hold_it(
         ({"srow_x": [np.inf, 0, 0, 0]}, "not numbers"),
         ({"srow_x": [0, 0, 0, 0]}, "singular"),
         ({"srow_x": [0, 0, 0, 0], "srow_y": [1, 1, 1, 0]}, "singular"),
+        ({"srow_x": [0, 1, 0, 0], "srow_y": [0, 0, 1, 0], "srow_z": [0, 1, 1, 0]}, "singular"),
         ({"srow_x": [1e9, 1e9, 0, 0], "srow_y": [1e9, -1e9, 0, 0]}, "voxel size as"),
         ({"srow_z": [0, 0, 2, 1e9]}, "origin"),
         ({"sform_code": 0, "quatern_b": 0.9, "quatern_c": 0.9}, "qform"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import resource
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -329,31 +329,33 @@ def test_exactly_one_source_is_named(
     assert "Name one source of scans" in capsys.readouterr().err
 
 
-@pytest.fixture
-def full_disk() -> Iterator[None]:
-    """A limit on the size of files refuses to write as a full disk does, at the same place."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+ON_A_FULL_DISK = """
+import resource
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+from train import cli
+
+cli.main()
+"""
+"""A limit on the size of files refuses to write as a full disk does, at the same place."""
 
 
 def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing_half_written(
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, repository: Path
 ) -> None:
     pair(tmp_path / "scans", "a", 0)
     row = "a,a,scans/a.nii.gz,scans/a_mask.nii.gz"
     manifest = write_manifest_csv(tmp_path / "in.csv", row)
     out = tmp_path / "out"
-    request.getfixturevalue("full_disk")
-    assert run(monkeypatch, "--manifest", manifest, "--config", "brain_flair", "--out", out) == 2
-    error = capsys.readouterr().err
-    assert "safetensors cannot be written" in error
-    assert "None of the cases" not in error
-    assert "free some disk space" in error
+    arguments = ["prepare", "--manifest", manifest, "--config", "brain_flair", "--out", out]
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", ON_A_FULL_DISK, *map(str, arguments)],
+        cwd=repository, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "safetensors cannot be written" in done.stderr
+    assert "None of the cases" not in done.stderr
+    assert "free some disk space" in done.stderr
     assert [file for file in out.rglob("*") if file.is_file()] == []
 
 

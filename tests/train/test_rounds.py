@@ -196,6 +196,14 @@ def test_every_part_of_the_network_learns_from_an_interactive_step() -> None:
     }
 
 
+def test_the_coarse_output_teaches_the_head_features_even_without_a_click() -> None:
+    net = network()
+    config = small_config(loss={"nu": 0.0}, clicks={"rounds": [1, 1], "zero_click_share": 1.0})
+    TrainingStep(net, config)(batch(), "interactive", 0, 0.3).backward()
+    assert net.head_features.queries.grad is not None
+    assert bool(net.head_features.queries.grad.any())
+
+
 def test_pre_training_learns_the_backbone_alone_without_clicks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
