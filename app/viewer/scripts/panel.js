@@ -94,8 +94,8 @@ class Panel {
     if (stage === null) return;
     this.say("work-text", stage + "…");
     const progress = this.find("work-progress");
-    if (fraction === null || fraction === undefined) progress.removeAttribute("value");
-    else progress.value = fraction;
+    progress.hidden = !Number.isFinite(fraction);
+    progress.value = fraction ?? 0;
   }
 
   showRefusal(sentence) {

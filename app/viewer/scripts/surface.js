@@ -24,7 +24,7 @@ class SurfaceView {
     const mesh = {
       type: "mesh3d", x, y, z, i, j, k,
       color: MASK_COLOUR, flatshading: false, hoverinfo: "skip",
-      lighting: { ambient: 0.45, diffuse: 0.75, specular: 0.15, roughness: 0.7 },
+      lighting: { ambient: 0.55, diffuse: 0.7, specular: 0.15, roughness: 0.7 },
       lightposition: { x: 2000, y: 4000, z: 6000 },
     };
     const letters = letterTrace([x, y, z]);

@@ -126,6 +126,7 @@ const commands = {
     const grid = find("views");
     const enlarged = grid.dataset.enlarged === name ? "" : name;
     grid.dataset.enlarged = enlarged;
+    for (const view of grid.children) view.toggleAttribute("data-shown", view.dataset.plane === enlarged);
     for (const button of element.querySelectorAll("[data-enlarge]")) {
       press(button, button.dataset.enlarge === enlarged);
     }
