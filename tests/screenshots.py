@@ -33,9 +33,7 @@ def take(scan: Path, chromium: Path) -> None:
                     person.click_voxel("axial", click.voxel, volume.shape, other_label=background)
                     person.expect_clicks(count)
                 person.page.mouse.move(2, 2)
-                person.page.wait_for_function(
-                    "() => document.querySelector('[data-role=surface] canvas') !== null"
-                )
+                person.expect_root("details", person.state("seq"))
                 person.page.screenshot(path=IMAGES / f"{name}.png")
 
 
