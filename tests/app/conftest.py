@@ -54,6 +54,7 @@ def settled(browser: Browser, running: RunningApp) -> Iterator[Person]:
 def person(settled: Person, blob: Path) -> Iterator[Person]:
     """Somebody who has just opened a scan; the page must give no reason to complain."""
     settled.open_file(blob)
+    settled.page.keyboard.press("f")
     settled.page.mouse.move(5, 5)
     yield settled
     check_behaviour(settled)

@@ -303,7 +303,10 @@ def test_the_surface_follows_the_mask_and_keeps_the_camera(person: Person) -> No
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     person.page.mouse.move(x, y)
     person.page.mouse.down()
-    person.page.mouse.move(x + 90, y + 20, steps=8)
+    for step in range(1, 9):
+        # Plotly turns the camera in frames of its own, a hand's pace apart.
+        person.page.mouse.move(x + 12 * step, y + 3 * step)
+        person.page.wait_for_timeout(50)
     person.page.mouse.up()
     turned = plot.evaluate(read_eye)
     assert turned != pytest.approx(straight_on, abs=0.05)
