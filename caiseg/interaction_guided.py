@@ -12,11 +12,13 @@ class InteractionGuidedModule(nn.Module):
 
     Args:
         clustering: The Feature Clustering Block.
+        exclusive: See :class:`caiseg.network_config.NetworkConfig`.
     """
 
-    def __init__(self, clustering: FeatureClustering):
+    def __init__(self, clustering: FeatureClustering, *, exclusive: bool = False):
         super().__init__()
         self.clustering = clustering
+        self.exclusive = exclusive
 
     def forward(
         self,
@@ -42,6 +44,9 @@ class InteractionGuidedModule(nn.Module):
         affinity = self.clustering(features, previous_mask, clicks, cell_mm)
         if len(clicks) == 0:
             return features, affinity
+        strength = affinity.value
+        if self.exclusive:
+            strength = strength * (1 - strength.flip(0))
         clicked = (slice(None), *clicks.cells.T)
         adjustment = head_features[clicks.labels] - features[clicked].T
         adjusted = features
@@ -50,5 +55,5 @@ class InteractionGuidedModule(nn.Module):
                 moved = adjustment.T[:, affinity.winner[label].flatten()].unflatten(
                     1, features.shape[1:]
                 )
-                adjusted = adjusted + affinity.value[label] * moved
+                adjusted = adjusted + strength[label] * moved
         return adjusted, affinity

@@ -80,7 +80,8 @@ class CAISeg(nn.Module):
                 position=config.position,
                 alpha=config.alpha,
                 query_scale=config.query_scale,
-            )
+            ),
+            exclusive=config.exclusive,
         )
         self.apply(_initialise_he)
         self.interaction.clustering.reset_parameters()

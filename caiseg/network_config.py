@@ -49,6 +49,11 @@ class NetworkConfig(BaseModel):
     query_scale: Positive = 1.0
     """Factor on the He-initialised shared linear layer of the Feature Clustering Block; below 1
     it starts with affinities that spread beyond the clicked voxel."""
+    exclusive: bool = False
+    """Whether the labels compete in eq. 3: the affinity to one label's click then counts as far as
+    the voxel is not akin to the other label's. The paper adds both adjustments, so that a
+    background click next to a foreground click does not get the background's head feature even at
+    its own voxel, and many clicks on both sides of a border disobey each other."""
 
     @field_validator("strides")
     @classmethod
@@ -97,13 +102,14 @@ def paper(*, thick_slices: bool = False, **overrides: Any) -> NetworkConfig:
 
 
 def compact(*, thick_slices: bool = False, **overrides: Any) -> NetworkConfig:
-    """A network for CPUs: base 8, kernel 3, distances in mm, one reach per head."""
+    """A network for CPUs: base 8, kernel 3, distances in mm, one reach per head, rival labels."""
     settings: dict[str, Any] = {
         "base_channels": 8,
         "kernel_size": 3,
         "position": "mm",
         "alpha": (4.0, 2.0, 1.5, 1.0),
         "query_scale": 0.3,
+        "exclusive": True,
     }
     strides = THICK_SLICES if thick_slices else ISOTROPIC
     return NetworkConfig(strides=strides, **(settings | overrides))

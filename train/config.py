@@ -96,6 +96,10 @@ class LossConfig(_Section):
     """ν of eq. 12."""
     deep_supervision: bool = True
     """Whether the coarse prediction takes part in the loss (Table IV); off means ν = 1."""
+    click_weight: float = Field(0.0, ge=0)
+    """Weight of the binary cross entropy of ``Ŷ`` at the clicked voxels alone, added to eq. 12; 0
+    in the paper. Among millions of voxels a dozen clicked ones count for nothing in eq. 8, yet a
+    click whose own voxel does not follow is what an annotator forgives least."""
 
 
 class ScheduleConfig(_Section):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from caiseg.clicks import Click
 from train.config import LossConfig
 from train.focus_guided_loss import focus_guided_loss
 
@@ -26,6 +29,25 @@ def focal_loss(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
     """Focal loss (ref. 17) without class weights, averaged over voxels."""
     entropy = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     return ((1 - torch.exp(-entropy)) ** gamma * entropy).mean()
+
+
+def click_loss(logits: Tensor, clicks: Sequence[Sequence[Click]]) -> Tensor:
+    """Binary cross entropy at the clicked voxels, averaged over all clicks of the batch.
+
+    Args:
+        logits: Of ``Ŷ``, ``(N, 1, I, J, K)``.
+        clicks: The clicks of each scan of the batch, on the grid of ``logits``.
+
+    Returns:
+        A scalar; 0 without any click.
+    """
+    placed = [(n, 0, *click.voxel) for n, scan in enumerate(clicks) for click in scan]
+    if not placed:
+        return logits.new_zeros(())
+    labels = [float(click.label) for scan in clicks for click in scan]
+    return torch.nn.functional.binary_cross_entropy_with_logits(
+        logits[tuple(torch.tensor(placed, device=logits.device).T)], logits.new_tensor(labels)
+    )
 
 
 def pretraining_loss(logits: Tensor, target: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from caiseg.network import CAISeg
 from train.config import ExperimentConfig
 from train.focus_guided_loss import focus_weights
-from train.losses import pretraining_loss, training_loss
+from train.losses import click_loss, pretraining_loss, training_loss
 from train.rounds import SimulatedRounds, simulate_rounds
 
 Phase = Literal["pretrain", "interactive"]
@@ -64,9 +64,11 @@ class TrainingStep(nn.Module):
         )
         coarse = network.classify(output.adjusted, features.head_features, lesion.shape[2:])
         weights = self._weights(state, batch)
-        return training_loss(
-            output.logits.float(), coarse.float(), lesion, weights, mu, self.config.loss
-        )
+        logits, settings = output.logits.float(), self.config.loss
+        loss = training_loss(logits, coarse.float(), lesion, weights, mu, settings)
+        if settings.click_weight > 0:
+            loss = loss + settings.click_weight * click_loss(logits, state.clicks)
+        return loss
 
     def _weights(self, state: SimulatedRounds, batch: dict[str, Tensor]) -> Tensor:
         """Eq. 8's weights of every sample, ``(N, 1, I, J, K)``."""
