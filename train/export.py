@@ -10,7 +10,7 @@ from caiseg.checkpoint import CheckpointInfo, save_checkpoint
 from caiseg.errors import InvalidInput
 from caiseg.network import CAISeg
 from train.config import ExperimentConfig
-from train.evaluation_report import figures_for_card
+from train.evaluation.report import figures_for_card
 from train.run_folder import RunFolder
 
 

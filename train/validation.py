@@ -14,7 +14,7 @@ from caiseg.tiling import EncodedTiles
 from train.click_simulation import next_click
 from train.config import ExperimentConfig
 from train.dataset import PreparedCase
-from train.metrics import dice_score
+from train.evaluation.metrics import dice_score
 from train.rounds import click_tensors
 
 

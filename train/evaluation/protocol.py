@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from caiseg.clicks import Click
 from train.click_simulation import Mask, Spacing
-from train.evaluation_results import RoundRecord
+from train.evaluation.metrics import overlap, surface_agreement
+from train.evaluation.results import RoundRecord
+from train.evaluation.simulated_session import ClickRule, Method, Round, simulate, timed_encode
 from train.manifest import Case
-from train.metrics import overlap, surface_agreement
-from train.simulated_session import ClickRule, Method, Round, simulate, timed_encode
 
 
 class EvaluationProtocol(BaseModel):

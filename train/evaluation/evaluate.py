@@ -25,11 +25,11 @@ from rich.progress import (
 from caiseg.errors import InvalidInput
 from caiseg.predictor import CAISegPredictor
 from train.circumstances import machine, versions
-from train.evaluation_protocol import EvaluationProtocol, evaluate_case
-from train.evaluation_report import figures, summary_table
-from train.evaluation_results import RoundRecord, read_results, write_results, write_text
+from train.evaluation.protocol import EvaluationProtocol, evaluate_case
+from train.evaluation.report import figures, summary_table
+from train.evaluation.results import RoundRecord, read_results, write_results, write_text
+from train.evaluation.simulated_session import Method
 from train.manifest import Case, read_manifest, select, split_hash
-from train.simulated_session import Method
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from train.metrics import (
+from train.evaluation.metrics import (
     Overlap,
     SurfaceAgreement,
     dice_score,

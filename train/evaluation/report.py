@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from rich.table import Table
 
-from train.evaluation_results import RoundRecord
-from train.metrics import number_of_clicks
+from train.evaluation.metrics import number_of_clicks
+from train.evaluation.results import RoundRecord
 
 DICE_ROUNDS = (0, 1, 2, 3, 5, 10, 20)
 """Numbers of clicks at which mean Dice is given."""

@@ -10,10 +10,10 @@ import pytest
 
 from caiseg import InvalidInput, Label
 from tests.train.scripted import HALF, LESION, NOTHING, SHAPE, SPACING, Scripted, block, write_case
-from train.evaluation_protocol import EvaluationProtocol, evaluate_case
-from train.evaluation_results import RoundRecord, read_results, write_results
+from train.evaluation.protocol import EvaluationProtocol, evaluate_case
+from train.evaluation.results import RoundRecord, read_results, write_results
+from train.evaluation.simulated_session import ClickRule
 from train.manifest import Case
-from train.simulated_session import ClickRule
 
 
 def rows_of(method: Scripted, case: Case, **protocol: object) -> list[RoundRecord]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from train.evaluation_report import figures
-from train.evaluation_results import RoundRecord
+from train.evaluation.report import figures
+from train.evaluation.results import RoundRecord
 
 
 def record(case: str = "a", number: int = 0, dice: float = 0.5, **others: object) -> RoundRecord:

@@ -1,0 +1,53 @@
+"""``python -m train evaluate``: what it asks for on the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from train.evaluation.evaluate import EvaluateOptions, evaluate
+from train.evaluation.protocol import EvaluationProtocol
+from train.evaluation.simulated_session import ClickRule
+
+
+def evaluate_command(
+    checkpoint: Annotated[Path, typer.Option(help="A .safetensors checkpoint.")],
+    manifest: Annotated[Path, typer.Option(help="CSV with case,patient,image,mask,split.")],
+    out: Annotated[Path, typer.Option(help="Folder for results.csv and summary.json.")],
+    split: Annotated[str, typer.Option(help="Which cases of the manifest.")] = "val",
+    clicks: Annotated[int, typer.Option(min=0, help="Most clicks per case.")] = 20,
+    rule: Annotated[
+        ClickRule, typer.Option(help="Click the largest error at its centre or anywhere in it.")
+    ] = ClickRule.CENTRE,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Sessions per case under the random rule.")
+    ] = 10,
+    surface_round: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=0,
+            help="Measure surface distances after that many clicks; may be repeated; "
+            "0, 5 and the last by default.",
+        ),
+    ] = None,
+    label: Annotated[
+        list[int] | None,
+        typer.Option(help="Mask value that is lesion; may be repeated; all above 0 by default."),
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="Keep the cases that are finished.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all.")] = 0,
+) -> None:
+    """Judge a checkpoint on labelled scans with simulated clicks."""
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+    protocol = EvaluationProtocol(
+        clicks=clicks, rule=rule, seeds=seeds if rule is ClickRule.RANDOM else 1,
+        surface_rounds=tuple(surface_round) if surface_round else None,
+        label_values=tuple(label) if label else None,
+    )  # fmt: skip
+    evaluate(EvaluateOptions(checkpoint, manifest, split, out, protocol, resume, device))
+    typer.echo(f"{out / 'results.csv'} and {out / 'summary.json'}")

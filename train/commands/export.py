@@ -1,0 +1,22 @@
+"""``python -m train export``: what it asks for on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from train.export import export, read_figures
+
+
+def export_command(
+    run: Annotated[Path, typer.Option(help="Run folder of a training.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write, .safetensors.")],
+    figures: Annotated[
+        Path | None, typer.Option(help="summary.json of an evaluation, for the card.")
+    ] = None,
+) -> None:
+    """Write the best weights of a run as a checkpoint with its model card."""
+    info = export(run, out, None if figures is None else read_figures(figures))
+    typer.echo(f"{out}: {info.name}, {out.stat().st_size / 1e6:.1f} MB")

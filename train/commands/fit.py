@@ -1,0 +1,48 @@
+"""``python -m train fit``: what it asks for on the command line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from train.config import load_config
+from train.fit import FitOptions, fit
+
+
+def fit_command(
+    config: Annotated[str, typer.Option(help="Name of a built-in config, or a YAML file.")],
+    manifest: Annotated[Path, typer.Option(help="CSV with case,patient,image,mask,split.")],
+    out: Annotated[Path, typer.Option(help="Run folder.")],
+    resume: Annotated[bool, typer.Option(help="Continue the run in that folder.")] = False,
+    init: Annotated[
+        Path | None, typer.Option(help="Checkpoint whose weights to start from.")
+    ] = None,
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for preprocessed scans; OUT/cache by default.")
+    ] = None,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    devices: Annotated[int, typer.Option(help="Processes on this machine.")] = 1,
+    nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
+    threads: Annotated[int, typer.Option(help="CPU threads of the training step.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that prepare samples.")] = 1,
+    save_every: Annotated[
+        float, typer.Option(min=0, help="Seconds between two saved states to resume from.")
+    ] = 120,
+) -> None:
+    """Train a network from a manifest of labelled scans."""
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+    fit(
+        load_config(config, override or ()),
+        FitOptions(
+            config_name=Path(config).stem, manifest=manifest, out=out, resume=resume,
+            cache=cache or out / "cache", accelerator=accelerator, devices=devices, nodes=nodes,
+            workers=workers, save_every=save_every, initial=init,
+        ),
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Judging a checkpoint: simulated sessions, metrics, results and what is made of them."""
