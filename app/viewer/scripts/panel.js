@@ -21,6 +21,7 @@ class Panel {
     this.find("notices-card").hidden = notices.length === 0;
     this.find("notices").replaceChildren(...notices.map((notice) => node("li", notice)));
     for (const figure of ["volume", "components"]) this.say(figure, "–");
+    for (const button of ["undo", "redo", "reset", "save"]) this.find(button).disabled = true;
   }
 
   showWindow(window) {

@@ -5,18 +5,31 @@ class SurfaceView {
     this.plot = find("plot");
     this.note = find("plot-note");
     this.library = null;
-    new ResizeObserver(() => {
-      if (this.plot.layout && this.plot.clientWidth > 0) Plotly.Plots.resize(this.plot);
-    }).observe(this.plot);
+    new ResizeObserver(() => this.fit()).observe(this.plot);
+  }
+
+  hide() {
+    this.note.hidden = false;
+    // Not hidden: without a size Plotly would lay everything out anew when it comes back.
+    this.plot.style.visibility = "hidden";
+  }
+
+  fit() {
+    const { _fullLayout: drawn, clientWidth, clientHeight } = this.plot;
+    if (!drawn || clientWidth === 0) return;
+    if (drawn.width !== clientWidth || drawn.height !== clientHeight) Plotly.Plots.resize(this.plot);
   }
 
   // surface: vertices and faces as app/measurements.py packs them; url: where Plotly is served.
   async show(surface, scanId, url) {
     const vertices = new Float32Array(bytesOfBase64(surface.vertices).buffer);
     const faces = new Uint32Array(bytesOfBase64(surface.faces).buffer);
-    this.note.hidden = faces.length > 0;
-    this.plot.hidden = faces.length === 0;
-    if (faces.length === 0) return;
+    if (faces.length === 0) {
+      this.hide();
+      return;
+    }
+    this.note.hidden = true;
+    this.plot.style.visibility = "visible";
     this.library ??= loadScript(url);
     await this.library;
     const [x, y, z] = [0, 1, 2].map((axis) => vertices.filter((_, place) => place % 3 === axis));

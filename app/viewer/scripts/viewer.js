@@ -201,7 +201,9 @@ function putOnStage(volume, itsDialogue) {
   stage.mask = new Mask(volume);
   stage.maskVersion += 1;
   dialogue = itsDialogue;
+  for (const name of ["seq", "applied", "clicks", "details"]) delete root.dataset[name];
   root.dataset.scan = volume.description.id;
+  surface.hide();
   find("welcome").hidden = true;
   root.classList.add("cs-has-scan");
   panel.showScan(volume.description);
