@@ -83,7 +83,7 @@ class CAISeg(nn.Module):
             ),
             exclusive=config.exclusive,
         )
-        self.apply(_initialise_he)
+        self.apply(initialise_he)
         self.interaction.clustering.reset_parameters()
 
     @property
@@ -151,7 +151,7 @@ class CAISeg(nn.Module):
         return nn.functional.interpolate(scores[:, None], size=tuple(size), mode="trilinear")
 
 
-def _initialise_he(module: nn.Module) -> None:
+def initialise_he(module: nn.Module) -> None:
     """He initialisation (ref. 44): gain sqrt(2) before a rectifier, 1 where none follows.
 
     The linear layers of the attention stand without a rectifier (but for the first of each MLP,

@@ -72,15 +72,16 @@ class EncodedTiles:
         self.network = network
         self.shape = (image.shape[0], image.shape[1], image.shape[2])
         self.spacing = spacing
-        strides = network.config.total_stride
-        patch = [_round_up(size, stride) for size, stride in zip(patch_size, strides, strict=True)]
-        boxes = tile_boxes(self.shape, patch)
+        self._strides = network.config.total_stride
+        boxes = patch_boxes(self.shape, patch_size, self._strides)
         self.tiles: list[Tile] = []
         for count, box in enumerate(boxes, start=1):
             self.tiles.append(self._encode(image[box], box))
             if progress is not None:
                 progress(count / len(boxes))
-        self._windows = [_window(tile.box, self.shape).to(image.device) for tile in self.tiles]
+        self._windows = [
+            blending_window(tile.box, self.shape).to(image.device) for tile in self.tiles
+        ]
         self._weights = torch.zeros(self.shape, device=image.device)
         for tile, window in zip(self.tiles, self._windows, strict=True):
             self._weights[tile.box] += window
@@ -141,22 +142,10 @@ class EncodedTiles:
         return affinity / self._weights
 
     def _padded(self, box: Box) -> tuple[int, int, int]:
-        """Size that the strides divide, at least two cells of the coarsest grid a side.
-
-        A single cell would leave instance normalisation without a variance.
-        """
-        i, j, k = (
-            max(_round_up(part.stop - part.start, stride), 2 * stride)
-            for part, stride in zip(box, self.network.config.total_stride, strict=True)
-        )
-        return i, j, k
+        return padded_size([part.stop - part.start for part in box], self._strides)
 
     def _pad(self, part: Tensor, value: float) -> Tensor:
-        """Append voxels at the far ends so that the network's strides divide ``(I, J, K)``."""
-        box = (slice(0, part.shape[0]), slice(0, part.shape[1]), slice(0, part.shape[2]))
-        missing = [size - have for size, have in zip(self._padded(box), part.shape, strict=True)]
-        flat = [amount for extra in reversed(missing) for amount in (0, extra)]
-        return torch.nn.functional.pad(part, flat, value=value)
+        return pad_to_strides(part, self._strides, value)
 
     @torch.inference_mode()
     def _encode(self, part: Tensor, box: Box) -> Tile:
@@ -176,6 +165,35 @@ class EncodedTiles:
         return padded[:i, :j, :k].float()
 
 
+def patch_boxes(
+    shape: Sequence[int], patch_size: Sequence[int], strides: Sequence[int]
+) -> list[Box]:
+    """Boxes that cover ``shape``, of at most ``patch_size`` rounded up to the total stride."""
+    patch = [_round_up(size, stride) for size, stride in zip(patch_size, strides, strict=True)]
+    return tile_boxes(shape, patch)
+
+
+def padded_size(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int, int]:
+    """Size that the total stride divides, at least two cells of the coarsest grid a side.
+
+    A single cell would leave instance normalisation without a variance.
+    """
+    i, j, k = (
+        max(_round_up(size, stride), 2 * stride)
+        for size, stride in zip(shape, strides, strict=True)
+    )
+    return i, j, k
+
+
+def pad_to_strides(part: Tensor, strides: Sequence[int], value: float) -> Tensor:
+    """Append voxels at the far ends so that the total stride divides ``(I, J, K)``."""
+    missing = [
+        size - have for size, have in zip(padded_size(part.shape, strides), part.shape, strict=True)
+    ]
+    flat = [amount for extra in reversed(missing) for amount in (0, extra)]
+    return torch.nn.functional.pad(part, flat, value=value)
+
+
 def tile_boxes(shape: Sequence[int], patch: Sequence[int]) -> list[Box]:
     """Boxes of at most ``patch`` voxels that cover ``shape``, evenly spaced and overlapping."""
     axes = []
@@ -190,7 +208,7 @@ def tile_boxes(shape: Sequence[int], patch: Sequence[int]) -> list[Box]:
     return [(i, j, k) for i, j, k in itertools.product(*axes)]
 
 
-def _window(box: Box, shape: Sequence[int]) -> Tensor:
+def blending_window(box: Box, shape: Sequence[int]) -> Tensor:
     """Blending weights: 1 at the middle of a tile, falling to its inner borders, never 0."""
     ramps = []
     for part, size in zip(box, shape, strict=True):

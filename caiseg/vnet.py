@@ -76,7 +76,7 @@ class ResidualStage(nn.Module):
 
 
 class InputStage(nn.Module):
-    """The first stage: one convolution, with the scan itself as the residual."""
+    """The first stage: one convolution, with the scan, the first channel, as the residual."""
 
     def __init__(self, channels_in: int, channels: int, kernel: int, norm: Norm):
         super().__init__()
@@ -84,8 +84,8 @@ class InputStage(nn.Module):
         self.activation = nn.PReLU(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(N, 1, I, J, K)`` to ``(N, base, I, J, K)``."""
-        return self.activation(self.unit(x) + x)  # type: ignore[no-any-return]
+        """Map ``(N, channels_in, I, J, K)`` to ``(N, base, I, J, K)``."""
+        return self.activation(self.unit(x) + x[:, :1])  # type: ignore[no-any-return]
 
 
 class DownStage(nn.Module):
@@ -179,6 +179,7 @@ class VNet(nn.Module):
         strides: The four down-sampling steps, each per axis ``(i, j, k)``; thick slices begin with
             ``(2, 2, 1)`` so that ``F`` keeps full resolution through the slices.
         norm: Normalisation of every stage but the last one.
+        input_channels: The scan, and whatever a method feeds in beside it.
     """
 
     def __init__(
@@ -187,11 +188,13 @@ class VNet(nn.Module):
         kernel_size: int,
         strides: tuple[Stride, Stride, Stride, Stride],
         norm: Norm = "instance",
+        *,
+        input_channels: int = 1,
     ):
         super().__init__()
         self.strides = strides
         widths = [base_channels * 2**level for level in range(5)]
-        self.input_stage = InputStage(1, widths[0], kernel_size, norm)
+        self.input_stage = InputStage(input_channels, widths[0], kernel_size, norm)
         self.encoder = nn.ModuleList(
             DownStage(
                 widths[level], widths[level + 1], ENCODER_CONVOLUTIONS[level + 1], strides[level],
@@ -221,7 +224,7 @@ class VNet(nn.Module):
         """Everything that depends on the scan alone.
 
         Args:
-            scan: ``(N, 1, I, J, K)``; each axis a multiple of :attr:`total_stride`.
+            scan: ``(N, input_channels, I, J, K)``; each axis a multiple of :attr:`total_stride`.
         """
         skips = [self.input_stage(scan)]
         for stage in self.encoder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +46,10 @@ def click_tensors(clicks: Sequence[Click], device: torch.device) -> tuple[Tensor
     return voxels.reshape(-1, 3), labels
 
 
+AnswerRound = Callable[[SimulatedRounds], Tensor]
+"""From clicks and ``S_p`` to foreground logits ``(N, 1, I, J, K)``."""
+
+
 @torch.no_grad()
 def simulate_rounds(
     network: CAISeg,
@@ -68,6 +72,33 @@ def simulate_rounds(
         seeds: Seed of each sample's choices.
     """
     features = features.detach()
+
+    def answer(state: SimulatedRounds) -> Tensor:
+        cells = state.cells(network, lesion.device)
+        return network.answer(features, cells, state.previous_mask, spacing).logits
+
+    return play_rounds(answer, lesion, spacing, config, rounds, seeds)
+
+
+@torch.no_grad()
+def play_rounds(
+    answer: AnswerRound,
+    lesion: Tensor,
+    spacing: Tensor,
+    config: ClickConfig,
+    rounds: int,
+    seeds: Sequence[tuple[int, ...]],
+) -> SimulatedRounds:
+    """Play all rounds but the last with any method; every method gets its clicks from here.
+
+    Args:
+        answer: The method.
+        lesion: Ground truth ``(N, 1, I, J, K)``.
+        spacing: ``(N, 3)`` in mm.
+        config: Click simulation.
+        rounds: Rounds including the one that is learned from.
+        seeds: Seed of each sample's choices.
+    """
     truth = lesion[:, 0].cpu().numpy() > 0
     steps = [(row[0], row[1], row[2]) for row in spacing.tolist()]
     generators = [np.random.default_rng(seed) for seed in seeds]
@@ -79,9 +110,7 @@ def simulate_rounds(
     ]
     state = SimulatedRounds(clicks, torch.zeros_like(lesion))
     for _ in range(rounds - 1):
-        cells = state.cells(network, lesion.device)
-        output = network.answer(features, cells, state.previous_mask, spacing)
-        mask = output.logits > 0
+        mask = answer(state) > 0
         prediction = mask[:, 0].cpu().numpy()
         for sample, rng in enumerate(generators):
             state.clicks[sample].extend(
