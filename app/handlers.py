@@ -15,14 +15,14 @@ from typing import Any
 import gradio as gr
 
 from app import replies
-from app.actions import Action, parse_actions
 from app.background import with_reports
 from app.messages import OpenDemo, OpenUpload, PageMessage, SwitchModel
 from app.models import ModelShelf
 from app.scan_payload import scan_payload
-from app.session import AnnotationSession, Segment
 from app.store import OpenScan, ResidentScan, SessionKey, SessionStore
 from caiseg import CAISegPredictor, EncodedScan, InvalidInput, Volume, load_volume
+from caiseg.annotation.actions import Action, parse_actions
+from caiseg.annotation.session import AnnotationSession, Segment
 from caiseg.synthetic import demo_scan
 
 _log = logging.getLogger(__name__)

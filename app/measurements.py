@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import marching_cubes
 
-from app.packed_mask import PackedMask
+from caiseg.annotation.packed_mask import PackedMask
 from caiseg.grids import Grid
 
 # A mesh of this many voxels a side is as fine as the small 3-D view can show.

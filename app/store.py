@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from app.session import AnnotationSession
 from caiseg import EncodedScan, Volume
+from caiseg.annotation.session import AnnotationSession
 from caiseg.grids import Grid
 
 

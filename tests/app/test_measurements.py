@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from app.measurements import component_count, millilitres, surface
-from app.packed_mask import PackedMask
+from caiseg.annotation.packed_mask import PackedMask
 from caiseg.grids import Grid
 
 AFFINE = np.array([[0, -2, 0, 10], [1, 0, 0, -20], [0, 0, 4, 30], [0, 0, 0, 1]], dtype=float)

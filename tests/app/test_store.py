@@ -10,8 +10,8 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from app.session import AnnotationSession
 from app.store import OpenScan, ResidentScan, SessionKey, SessionStore
+from caiseg.annotation.session import AnnotationSession
 from caiseg.grids import Grid
 
 SCAN_BYTES = 100

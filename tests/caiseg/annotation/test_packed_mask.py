@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from app.packed_mask import PackedMask
+from caiseg.annotation.packed_mask import PackedMask
 
 MASKS = hnp.arrays(bool, st.tuples(*[st.integers(1, 9)] * 3))
 

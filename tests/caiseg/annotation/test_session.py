@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from app.actions import Action, Add, Delete, Redo, Reset, Undo
-from app.packed_mask import BoolArray
-from app.session import AnnotationSession
 from caiseg import Click, InvalidInput, Label
+from caiseg.annotation.actions import Action, Add, Delete, Redo, Reset, Undo
+from caiseg.annotation.packed_mask import BoolArray
+from caiseg.annotation.session import AnnotationSession
 
 SHAPE = (5, 6, 7)
 FIRST = Click((1, 2, 3), Label.FOREGROUND)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from app.actions import Action, Add, Delete, Redo, Reset, Undo
-from app.packed_mask import BoolArray, PackedMask
 from caiseg import Click, InvalidInput
+from caiseg.annotation.actions import Action, Add, Delete, Redo, Reset, Undo
+from caiseg.annotation.packed_mask import BoolArray, PackedMask
 from caiseg.clicks import check_inside
 
 Segment = Callable[[Sequence[Click], BoolArray | None], BoolArray]
