@@ -113,6 +113,10 @@ class ScheduleConfig(_Section):
     """Random crops taken from every case in an epoch."""
     batch_size: int = Field(2, ge=1)
     """Scans per step, shared equally by the processes of a parallel run."""
+    accumulate: int = Field(1, ge=1)
+    """Parts of equal size in which a process computes its share of the batch, one after the other,
+    where memory does not hold it whole. The step stays the same; only ``loss.click_weight``, a
+    mean over clicks rather than samples, then weighs the clicks of a part alike."""
     learning_rate: float = Field(1e-3, gt=0)
     """Adam's initial learning rate."""
     weight_decay: float = Field(1e-4, ge=0)

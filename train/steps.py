@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 from caiseg.network import CAISeg
 from train.config import ExperimentConfig
@@ -15,6 +16,10 @@ from train.losses import click_loss, pretraining_loss, training_loss
 from train.rounds import SimulatedRounds, simulate_rounds
 
 Phase = Literal["pretrain", "interactive"]
+
+BACKBONE, ROUNDS, LAST_ROUND, LOSS = "backbone", "earlier rounds", "last round", "loss"
+PARTS = (BACKBONE, ROUNDS, LAST_ROUND, LOSS)
+"""Names under which a profiler sees the parts of a step's forward pass."""
 
 
 class TrainingStep(nn.Module):
@@ -45,29 +50,34 @@ class TrainingStep(nn.Module):
         half = self.config.schedule.precision == "bf16"
         with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=half):
             if phase == "pretrain":
-                logits = self.network.backbone(batch["image"])
-                return pretraining_loss(logits.float(), batch["lesion"])
+                with record_function(BACKBONE):
+                    logits = self.network.backbone(batch["image"])
+                with record_function(LOSS):
+                    return pretraining_loss(logits.float(), batch["lesion"])
             return self._interactive(batch, step, mu)
 
     def _interactive(self, batch: dict[str, Tensor], step: int, mu: float) -> Tensor:
         """Eq. 12 after a random number of simulated rounds; the backbone runs once."""
         network, lesion = self.network, batch["lesion"]
-        features = network.encode(batch["image"])
+        with record_function(BACKBONE):
+            features = network.encode(batch["image"])
         low, high = self.config.clicks.rounds
         rounds = int(np.random.default_rng((self.config.seed, step)).integers(low, high + 1))
         seeds = [(self.config.seed, *key) for key in batch["key"].tolist()]
-        state = simulate_rounds(
-            network, features, lesion, batch["spacing"], self.config.clicks, rounds, seeds
-        )
-        output = network.answer(
-            features, state.cells(network, lesion.device), state.previous_mask, batch["spacing"]
-        )
-        coarse = network.classify(output.adjusted, features.head_features, lesion.shape[2:])
-        weights = self._weights(state, batch)
-        logits, settings = output.logits.float(), self.config.loss
-        loss = training_loss(logits, coarse.float(), lesion, weights, mu, settings)
-        if settings.click_weight > 0:
-            loss = loss + settings.click_weight * click_loss(logits, state.clicks)
+        with record_function(ROUNDS):
+            state = simulate_rounds(
+                network, features, lesion, batch["spacing"], self.config.clicks, rounds, seeds
+            )
+        with record_function(LAST_ROUND):
+            cells = state.cells(network, lesion.device)
+            output = network.answer(features, cells, state.previous_mask, batch["spacing"])
+        with record_function(LOSS):
+            coarse = network.classify(output.adjusted, features.head_features, lesion.shape[2:])
+            weights = self._weights(state, batch)
+            logits, settings = output.logits.float(), self.config.loss
+            loss = training_loss(logits, coarse.float(), lesion, weights, mu, settings)
+            if settings.click_weight > 0:
+                loss = loss + settings.click_weight * click_loss(logits, state.clicks)
         return loss
 
     def _weights(self, state: SimulatedRounds, batch: dict[str, Tensor]) -> Tensor:

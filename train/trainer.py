@@ -11,17 +11,21 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.profiler import record_function
 from torch.utils.data import DataLoader
 
 from caiseg.errors import InvalidInput
 from caiseg.network import CAISeg
-from train.config import ExperimentConfig, ScheduleConfig
+from train.config import ExperimentConfig
 from train.dataset import EpochSampler, PreparedCase, TrainingSamples
 from train.run_folder import RunFolder, cpu_copy
+from train.schedule import learning_rate, mu_at
 from train.steps import Phase, TrainingStep
 from train.validation import ValidationResult, validate
 
 VALIDATION_CLICKS = 3
+BACKWARD, OPTIMIZER = "backward", "optimizer"
+"""Names under which a profiler sees what follows a step's forward pass."""
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -55,10 +59,12 @@ class Trainer:
         save_every: float = 120.0,
         report: Report = lambda record: None,
     ):
-        if config.schedule.batch_size % fabric.world_size:
+        parts = fabric.world_size * config.schedule.accumulate
+        if config.schedule.batch_size % parts:
             raise InvalidInput(
                 f"schedule.batch_size: {config.schedule.batch_size} samples cannot be shared "
-                f"equally by {fabric.world_size} processes."
+                f"equally by {fabric.world_size} processes, in schedule.accumulate "
+                f"{config.schedule.accumulate} parts each."
             )
         self.config = config
         self.folder = folder
@@ -133,8 +139,8 @@ class Trainer:
         began, saved = time.monotonic() - self.seconds, time.monotonic()
         while self.epoch < self.epochs:
             losses = []
-            for batch in self._batches():
-                losses.append(self._step(batch))
+            for batch in self.batches():
+                losses.append(self.learn(batch))
                 self.done_in_epoch += 1
                 self.seconds = time.monotonic() - began
                 self.report(self._progress(losses[-1]))
@@ -152,7 +158,7 @@ class Trainer:
             self.report(record)
         self._save()
 
-    def _batches(self) -> Any:
+    def batches(self) -> Any:
         """This process's share of the rest of the present epoch."""
         batch, processes = self.config.schedule.batch_size, self.fabric.world_size
         sampler = EpochSampler(
@@ -168,7 +174,21 @@ class Trainer:
         )
         return self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 
-    def _step(self, batch: dict[str, torch.Tensor]) -> float:
+    def learn(self, batch: dict[str, torch.Tensor]) -> float:
+        """Make one optimizer step, in as many parts as ``schedule.accumulate`` says.
+
+        Every loss is a mean over samples, so the parts' gradients, weighed by their samples, add
+        up to that of the batch.
+
+        Args:
+            batch: This process's share of the step's samples.
+
+        Returns:
+            The loss before the step, of this process.
+
+        Raises:
+            InvalidInput: The gradient is not finite; the weights are as they were.
+        """
         schedule = self.config.schedule
         pretraining = self.epoch < schedule.pretrain_epochs
         phase: Phase = "pretrain" if pretraining else "interactive"
@@ -178,8 +198,32 @@ class Trainer:
         seed = (self.config.seed + step + 1) * self.fabric.world_size
         torch.manual_seed(seed + self.fabric.global_rank)
         self.step_module.train()
-        loss: torch.Tensor = self.step_module(batch, phase, step, mu_at(self.config, self.epoch))
-        self.fabric.backward(loss)
+        samples = len(batch["image"])
+        parts = _split(batch, schedule.accumulate)
+        total = 0.0
+        for number, part in enumerate(parts, start=1):
+            unfinished = number < len(parts)
+            with self.fabric.no_backward_sync(self.step_module, enabled=unfinished):
+                mu = mu_at(self.config, self.epoch)
+                loss: torch.Tensor = self.step_module(part, phase, step, mu)
+                loss = loss * (len(part["image"]) / samples)
+                with record_function(BACKWARD):
+                    self.fabric.backward(loss)
+            total += float(loss.detach())
+        with record_function(OPTIMIZER):
+            self._update(step)
+        return total
+
+    def _update(self, step: int) -> None:
+        schedule = self.config.schedule
+        # Processes have summed their gradients, so all of them stop at the same step.
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        if not bool(torch.nn.utils.get_total_norm(gradients).isfinite()):
+            raise InvalidInput(
+                f"The gradient of step {step + 1} (epoch {self.epoch + 1}) is not finite; use "
+                "--resume to go on from the last saved state, with a gradient clip, a lower "
+                "learning rate or precision 32 in a new run if it comes again."
+            )
         if schedule.gradient_clip is not None:
             self.fabric.clip_gradients(
                 self.step_module, self.optimizer, max_norm=schedule.gradient_clip
@@ -188,7 +232,6 @@ class Trainer:
         self.optimizer.zero_grad()
         if self.average is not None:
             self.average.update_parameters(self.network)
-        return float(loss.detach())
 
     def _mean_over_processes(self, losses: Sequence[float]) -> float:
         """Mean of the losses of all processes, each of which has had as many steps."""
@@ -243,24 +286,11 @@ class Trainer:
         return {"done": done, "total": total, "step_loss": loss, "learning_rate": rate}
 
 
-def mu_at(config: ExperimentConfig, epoch: int) -> float:
-    """μ of eq. 11 in an epoch, counted over both phases from 0: linear over CAISeg's epochs."""
-    first, last = config.loss.mu
-    schedule = config.schedule
-    done = (epoch - schedule.pretrain_epochs) / max(1, schedule.epochs - 1)
-    return first + (last - first) * min(max(done, 0.0), 1.0)
-
-
-def learning_rate(schedule: ScheduleConfig, step: int, steps_per_epoch: int) -> float:
-    """Learning rate of a step, counted over both phases from 0."""
-    total = (schedule.pretrain_epochs + schedule.epochs) * steps_per_epoch
-    if schedule.decay == "cosine":
-        rate = schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total))
-    else:
-        rate = schedule.learning_rate * 0.5 ** (step // (schedule.decay_epochs * steps_per_epoch))
-    second_phase = schedule.pretrain_epochs * steps_per_epoch
-    into_phase = step if step < second_phase else step - second_phase
-    return rate * min(1.0, (into_phase + 1) / max(1, schedule.warmup_steps))
+def _split(batch: dict[str, torch.Tensor], parts: int) -> list[dict[str, torch.Tensor]]:
+    """A batch in parts of equal size; the last batch of an epoch may give fewer."""
+    size = math.ceil(len(batch["image"]) / parts)
+    pieces = zip(*(tensor.split(size) for tensor in batch.values()), strict=True)
+    return [dict(zip(batch, piece, strict=True)) for piece in pieces]
 
 
 def _one_thread(worker: int) -> None:

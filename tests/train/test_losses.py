@@ -12,7 +12,7 @@ from torch import Tensor
 from train.config import LossConfig, load_config
 from train.focus_guided_loss import focus_guided_loss, focus_weights
 from train.losses import combined_loss, dice_loss, focal_loss, pretraining_loss, training_loss
-from train.trainer import mu_at
+from train.schedule import mu_at
 
 SHAPE = (2, 1, 4, 3, 2)
 MU = 0.37

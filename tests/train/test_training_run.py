@@ -28,7 +28,8 @@ from train import cli
 from train.config import load_config
 from train.fit import FitOptions, fit
 from train.run_folder import RunFolder
-from train.trainer import VALIDATION_CLICKS, Trainer, learning_rate
+from train.schedule import learning_rate
+from train.trainer import VALIDATION_CLICKS, Trainer
 
 EPOCHS = 4
 """One of VNet, three of CAISeg; five cases in batches of two make three steps each."""

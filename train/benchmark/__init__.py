@@ -1,0 +1,1 @@
+"""``python -m train benchmark``: how fast things are on this machine, one file each."""

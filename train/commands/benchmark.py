@@ -1,0 +1,48 @@
+"""``python -m train benchmark``: what it asks for on the command line."""
+
+from __future__ import annotations
+
+import enum
+import os
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+
+from train.benchmark.report import show, write
+from train.benchmark.training import TrainingBenchmark, measure_training
+from train.config import load_config
+
+
+class What(str, enum.Enum):
+    """What can be measured."""
+
+    TRAINING = "training"
+
+
+def benchmark_command(
+    what: Annotated[What, typer.Option(help="What to measure.")],
+    config: Annotated[
+        str, typer.Option(help="Name of a built-in config, or a YAML file.")
+    ] = "brain_flair",
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="How many to measure.")] = 10,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples.")] = 1,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="JSON file for the figures, the settings and the machine.")
+    ] = None,
+) -> None:
+    """Measure how fast things are on this machine."""
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+    settings = {"what": what.value, "config": config, "set": override or [], "steps": steps}
+    experiment = load_config(config, override or ())
+    lines, device = measure_training(experiment, TrainingBenchmark(steps, workers, accelerator))
+    show(Console(), f"{what.value}, {config}, {device}", lines)
+    if out is not None:
+        write(out, settings, lines, device)
