@@ -15,9 +15,12 @@ function attachControls(element, views, commands) {
   onClick("refit", () => commands.refit());
   onClick("refusal-close", () => commands.dismiss());
   for (const what of ["undo", "redo", "reset"]) onClick(what, () => commands.act({ do: what }));
+  onClick("theme", () => commands.toggleTheme());
   for (const what of ["mask", "cross", "smooth"]) onClick(what, () => commands.toggle(what));
   on("button[data-label]", "click", (button) => commands.setLabel(button.dataset.label));
   on("button[data-enlarge]", "click", (button) => commands.enlarge(button.dataset.enlarge));
+  on("button[data-layout]", "click", (button) => commands.setLayout(button.dataset.layout));
+  on("button[data-style]", "click", (button) => commands.setStyle(button.dataset.style));
   on("[data-role=opacity]", "input", (slider) => commands.setOpacity(slider.value));
   on("[data-role=window]", "change", (menu) => commands.chooseWindow(menu.value));
   on("[data-role=model]", "change", () => commands.switchModel());

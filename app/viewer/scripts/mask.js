@@ -1,20 +1,21 @@
 // The mask in the browser: voxels, slices as pixels, and outlines along voxel edges.
 
+// Of the palette of Okabe and Ito, which colour-blind eyes tell apart.
 const MASK_COLOUR = "#E69F00";
-// The same colour as the bytes R, G, B, A of a little-endian number.
-const MASK_PIXEL = 0xff009fe6;
 
 class Mask {
   constructor(volume) {
     this.volume = volume;
     this.voxels = new Uint8Array(volume.voxels.length);
     this.box = { start: [0, 0, 0], size: [0, 0, 0] };
+    this.version = 0;
   }
 
   // bits: one a voxel of the box, i fastest, the first in the lowest bit.
   set({ start, size }, bits) {
     this.fillBox(() => 0);
     this.box = { start, size };
+    this.version += 1;
     let count = 0;
     this.fillBox(() => {
       const bit = (bits[count >> 3] >> (count & 7)) & 1;
@@ -47,11 +48,12 @@ class Mask {
     return slice >= first && slice < first + this.box.size[normal];
   }
 
-  paint(plane, slice, pixels) {
+  // pixel: what voxels of the mask become.
+  paint(plane, slice, pixels, pixel) {
     const { voxels } = this;
     let cell = 0;
     forEachCell(plane, this.volume, slice, (offset) => {
-      pixels[cell] = voxels[offset] ? MASK_PIXEL : 0;
+      pixels[cell] = voxels[offset] ? pixel : 0;
       cell += 1;
     });
   }

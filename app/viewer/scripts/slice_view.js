@@ -15,7 +15,9 @@ class SliceView {
     this.canvas = section.querySelector("canvas");
     this.context = this.canvas.getContext("2d");
     this.camera = INITIAL_CAMERA;
-    this.layers = { scan: newLayer(), mask: newLayer() };
+    this.scanPicture = newPicture();
+    // By the layer of stage.layers that it shows.
+    this.pictures = new WeakMap();
     this.requested = 0;
     new ResizeObserver(() => this.resize()).observe(this.canvas);
     for (const [edge, letter] of Object.entries(PLANES[this.plane].letters)) {
@@ -85,52 +87,63 @@ class SliceView {
     // Not devicePixelRatio: the canvas has whole pixels, and must fill its box exactly.
     context.setTransform(this.canvas.width / size.width, 0, 0, this.canvas.height / size.height, 0, 0);
     this.drawScan(frame, slice);
-    if (stage.mask && stage.maskShown) this.drawMask(frame, slice);
-    if (stage.crossShown) drawCrosshair(context, size, pointOf(plane, frame, stage.cross));
-    drawClicks(context, stage.clicks, plane, stage.volume, frame, slice);
+    if (!stage.bare) {
+      const shown = stage.layers.filter((layer) => layer.shown && (stage.maskShown || !layer.outlined));
+      for (const layer of shown) this.drawLayer(layer, frame, slice);
+      if (stage.crossShown) drawCrosshair(context, size, pointOf(plane, frame, stage.cross));
+      drawClicks(context, stage.clicks, plane, stage.volume, frame, slice);
+      drawColourBars(context, size, shown.map((layer) => layer.legend).filter(Boolean));
+    }
     drawScaleBar(context, size, frame);
     this.publish(frame, slice);
   }
 
   drawScan(frame, slice) {
     const { volume, greys } = this.stage;
-    this.layers.scan.update([volume, greys, slice], frame, (pixels) => {
+    this.scanPicture.update([volume, greys, slice], frame, (pixels) => {
       volume.paint(this.plane, slice, greys, pixels);
     });
     this.context.imageSmoothingEnabled = this.stage.smooth;
     this.context.imageSmoothingQuality = "high";
-    this.drawLayer(this.layers.scan, frame);
+    this.place(this.scanPicture, frame);
   }
 
-  drawMask(frame, slice) {
-    const { mask, opacity } = this.stage;
-    if (!mask.touches(this.plane, slice)) return;
-    const layer = this.layers.mask;
-    layer.update([mask, this.stage.maskVersion, slice], frame, (pixels) => {
-      mask.paint(this.plane, slice, pixels);
-      layer.outline = outlineOf(pixels, frame.columns, frame.rows);
+  // layer: see layers.js.
+  drawLayer(layer, frame, slice) {
+    if (!layer.touches(this.plane, slice)) return;
+    const picture = this.pictures.get(layer) ?? newPicture();
+    this.pictures.set(layer, picture);
+    picture.update([...layer.appearance, slice], frame, (pixels) => {
+      layer.paint(this.plane, slice, pixels);
+      picture.outline = layer.outlined ? outlineOf(pixels, frame.columns, frame.rows) : null;
     });
-    const { context } = this;
+    const { context, stage } = this;
     context.save();
-    context.globalAlpha = opacity;
-    context.imageSmoothingEnabled = false;
-    this.drawLayer(layer, frame);
+    if (!layer.outlined || stage.maskStyle !== "contour") {
+      context.globalAlpha = layer.opacity ?? stage.opacity;
+      context.imageSmoothingEnabled = !layer.outlined && stage.smooth;
+      this.place(picture, frame);
+    }
+    context.globalAlpha = 1;
+    if (layer.outlined && stage.maskStyle !== "fill") this.strokeOutline(picture.outline, layer.colour, frame);
     context.restore();
+  }
+
+  strokeOutline(outline, colour, frame) {
+    const { context } = this;
     const placed = new Path2D();
     placed.addPath(
-      layer.outline,
+      outline,
       new DOMMatrix([frame.cellWidth, 0, 0, frame.cellHeight, frame.x, frame.y]),
     );
-    context.save();
     context.lineWidth = 1.5;
     context.lineCap = "square";
-    context.strokeStyle = MASK_COLOUR;
+    context.strokeStyle = colour;
     context.stroke(placed);
-    context.restore();
   }
 
-  drawLayer(layer, { x, y, cellWidth, cellHeight, columns, rows }) {
-    this.context.drawImage(layer.canvas, x, y, columns * cellWidth, rows * cellHeight);
+  place(picture, { x, y, cellWidth, cellHeight, columns, rows }) {
+    this.context.drawImage(picture.canvas, x, y, columns * cellWidth, rows * cellHeight);
   }
 
   // What is on screen, for scripts and assistive technology.
@@ -145,7 +158,6 @@ class SliceView {
 function sliceViewMarkup(plane) {
   const name = VIEW_NAMES[plane];
   const axis = AXIS_NAMES[PLANES[plane].normal];
-  const key = Object.keys(VIEW_NAMES).indexOf(plane) + 1;
   const letters = ["left", "right", "top", "bottom"].map(
     (edge) => `<span class="cs-letter" data-edge="${edge}"></span>`,
   );
@@ -153,7 +165,7 @@ function sliceViewMarkup(plane) {
     <div class="cs-view-bar">
       <span class="cs-view-name">${name}</span><span class="cs-fill"></span>
       <button type="button" class="cs-button cs-icon cs-enlarge" data-enlarge="${plane}"
-        title="Enlarge this view (${key})" aria-label="Enlarge the ${name} view"
+        title="This view alone, and back" aria-label="Show the ${name.toLowerCase()} view alone"
         aria-pressed="false"></button>
     </div>
     <div class="cs-canvas-box"><canvas aria-hidden="true"></canvas>${letters.join("")}</div>
@@ -166,7 +178,7 @@ function sliceViewMarkup(plane) {
 }
 
 // Pixels of one slice, painted anew only when what they depend on has changed.
-function newLayer() {
+function newPicture() {
   const canvas = document.createElement("canvas");
   const context = canvas.getContext("2d");
   let painted = [];

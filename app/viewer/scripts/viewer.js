@@ -7,15 +7,23 @@ const root = find("root");
 const stage = {
   volume: null,
   mask: null,
+  // What lies over the scan, see layers.js.
+  layers: [],
+  // The number of the answer on screen.
   maskVersion: 0,
   cross: [0, 0, 0],
   window: null,
   greys: null,
   clicks: [],
   opacity: 0.35,
+  maskStyle: "both",
   maskShown: true,
+  // Held: nothing lies over the scan.
+  bare: false,
   crossShown: true,
   smooth: true,
+  // The view that the pointer or the focus was in last.
+  active: null,
 };
 
 let dialogue = null;
@@ -27,7 +35,7 @@ let uploading = false;
 const views = [...element.querySelectorAll(".cs-view:not(.cs-surface)")].map(
   (section) => new SliceView(section, stage),
 );
-let active = views[0];
+stage.active = views[0];
 
 function send(event, changes) {
   props.value = { ...props.value, model: find("model").value, ...changes };
@@ -55,9 +63,7 @@ const commands = {
   },
   setLabel(chosen) {
     label = chosen;
-    for (const button of element.querySelectorAll("button[data-label]")) {
-      press(button, button.dataset.label === chosen);
-    }
+    pressOne(element.querySelectorAll("button[data-label]"), "label", chosen);
     root.dataset.label = chosen;
   },
   moveCross(voxel) {
@@ -79,60 +85,21 @@ const commands = {
     commands.moveCross(clampVoxel(stage.volume, moved));
   },
   stepActive(key) {
-    if (stage.volume) commands.stepSlice(active, key === "PageUp" ? 1 : -1);
+    if (stage.volume) commands.stepSlice(stage.active, key === "PageUp" ? 1 : -1);
   },
   nudge(key) {
     if (!stage.volume) return;
     const right = { ArrowLeft: -1, ArrowRight: 1 }[key] ?? 0;
     const below = { ArrowUp: -1, ArrowDown: 1 }[key] ?? 0;
-    commands.moveCross(voxelBeside(active.plane, stage.volume, stage.cross, right, below));
+    const { plane } = stage.active;
+    commands.moveCross(voxelBeside(plane, stage.volume, stage.cross, right, below));
   },
   activate(view) {
-    active = view;
+    stage.active = view;
   },
   hover(view, voxel) {
     commands.activate(view);
     panel.showPointer(stage.volume, voxel);
-  },
-  setWindow(window) {
-    stage.window = window;
-    stage.greys = greyTable(stage.volume.description, window);
-    panel.showWindow(window);
-    redraw();
-  },
-  chooseWindow(name) {
-    const chosen = stage.volume?.description.windows.find((window) => window.name === name);
-    if (chosen) commands.setWindow(chosen);
-  },
-  toggle(what) {
-    const shown = { mask: "maskShown", cross: "crossShown", smooth: "smooth" }[what];
-    stage[shown] = !stage[shown];
-    press(find(what), stage[shown]);
-    redraw();
-  },
-  setOpacity(percent) {
-    stage.opacity = percent / 100;
-    redraw();
-  },
-  stepOpacity(key) {
-    const slider = find("opacity");
-    slider.value = Number(slider.value) + (key === "]" ? 10 : -10);
-    slider.dispatchEvent(new Event("input"));
-  },
-  refit() {
-    for (const view of views) view.setCamera(INITIAL_CAMERA);
-  },
-  enlarge(name) {
-    const grid = find("views");
-    const enlarged = grid.dataset.enlarged === name ? "" : name;
-    grid.dataset.enlarged = enlarged;
-    for (const view of grid.children) view.toggleAttribute("data-shown", view.dataset.plane === enlarged);
-    for (const button of element.querySelectorAll("[data-enlarge]")) {
-      press(button, button.dataset.enlarge === enlarged);
-    }
-  },
-  enlargeNumber(key) {
-    if (stage.volume) commands.enlarge(Object.keys(VIEW_NAMES)[Number(key) - 1]);
   },
   chooseFile() {
     find("file").click();
@@ -157,10 +124,8 @@ const commands = {
 
 const panel = new Panel(find, commands);
 const surface = new SurfaceView(find);
-
-function press(button, pressed) {
-  button.setAttribute("aria-pressed", pressed);
-}
+Object.assign(commands, lookingCommands({ element, find, stage, views, redraw, panel }));
+commands.toggleTheme = attachTheme(find("theme"));
 
 function redraw() {
   for (const view of views) view.redraw();
@@ -199,6 +164,7 @@ async function openFile(file) {
 function putOnStage(volume, itsDialogue) {
   stage.volume = volume;
   stage.mask = new Mask(volume);
+  stage.layers = [maskLayer({ mask: stage.mask, colour: MASK_COLOUR })];
   stage.maskVersion += 1;
   dialogue = itsDialogue;
   for (const name of ["seq", "applied", "clicks", "details"]) delete root.dataset[name];
@@ -296,6 +262,8 @@ commands.setLabel("fg");
 find("model").replaceChildren(...props.models.map((name) => new Option(name)));
 find("model-field").hidden = props.models.length < 2;
 fillHelpSheet(find("help-sheet"));
+labelControls(element);
+attachTabs(element);
 attachControls(element, views, commands);
 attachFiles(find, openFile);
 commands.spaceHeld = attachKeyboard(commands);
