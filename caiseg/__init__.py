@@ -12,10 +12,10 @@ from caiseg.checkpoint import (
     save_checkpoint,
 )
 from caiseg.clicks import Click, Label
-from caiseg.errors import InvalidInput
+from caiseg.errors import InvalidInput, SeveralSeries
 from caiseg.predictor import CAISegPredictor, EncodedScan, SegmentationResult
 from caiseg.replay import replay_clicks
-from caiseg.volume import Volume, load_mask, load_volume
+from caiseg.volume import Volume, load_labels, load_mask, load_volume
 
 __all__ = [
     "CAISegPredictor",
@@ -26,8 +26,10 @@ __all__ = [
     "InvalidInput",
     "Label",
     "SegmentationResult",
+    "SeveralSeries",
     "Volume",
     "load_checkpoint",
+    "load_labels",
     "load_mask",
     "load_volume",
     "read_checkpoint_info",

@@ -32,6 +32,7 @@ class Volume:
         reorientation: The exact map between the native grid and the display grid.
         name: File name of the scan.
         notices: One sentence for each reservation under which the scan was accepted.
+        volumes: How many volumes the file holds, of which this is one.
     """
 
     def __init__(self, scan: RawScan, name: str) -> None:
@@ -40,6 +41,7 @@ class Volume:
         self.data, repairs = repair(self.reorientation.array_to_display(scan.data))
         self.native: NativeGeometry = scan.native
         self.name = name
+        self.volumes = scan.volumes
         self.notices = [*scan.notices, *repairs]
 
     def __repr__(self) -> str:
@@ -126,6 +128,7 @@ def load_volume(
         The scan in closest canonical orientation; ``notices`` lists reservations.
 
     Raises:
+        SeveralSeries: An :class:`InvalidInput` that lists the DICOM series to choose from.
         InvalidInput: The file cannot be used. No other exception escapes, whatever its content.
     """
     path = Path(path)
@@ -159,11 +162,37 @@ def load_mask(path: str | os.PathLike[str], like: Volume) -> npt.NDArray[np.bool
     Raises:
         InvalidInput: The file cannot be read, or lies on another grid.
     """
+    inside: npt.NDArray[np.bool_] = _load_on_grid(path, like) > 0
+    return inside
+
+
+def load_labels(path: str | os.PathLike[str], like: Volume) -> dict[int, npt.NDArray[np.bool_]]:
+    """Read a mask of several objects that belongs to a scan.
+
+    Args:
+        path: A file of any format that :func:`load_volume` reads.
+        like: The scan that the mask must overlay.
+
+    Returns:
+        For each label from 1 to 255 in the file, in ascending order, a bool array on the display
+        grid of ``like``. A file that holds other values above zero, such as probabilities, is one
+        object with label 1, and so is one without any.
+
+    Raises:
+        InvalidInput: The file cannot be read, or lies on another grid.
+    """
+    data = _load_on_grid(path, like)
+    values = np.unique(data[data > 0])
+    if values.size == 0 or values[-1] > 255 or np.any(values != np.rint(values)):
+        return {1: data > 0}
+    return {int(value): data == value for value in values}
+
+
+def _load_on_grid(path: str | os.PathLike[str], like: Volume) -> npt.NDArray[Any]:
     mask = load_volume(path)
     if not mask.grid.coincides_with(like.grid):
         raise InvalidInput(
             f"The mask {mask.name} does not lie on the grid of {like.name}, so it belongs to "
             "another scan; choose the mask of this one."
         )
-    inside: npt.NDArray[np.bool_] = mask.data > 0
-    return inside
+    return mask.data

@@ -6,7 +6,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from caiseg.errors import InvalidInput
+from caiseg.errors import InvalidInput, Series, SeveralSeries
 from caiseg.reading.archive import extract_dicom
 from caiseg.reading.dicom_pixels import read_pixels
 from caiseg.reading.dicom_slices import Slice, read_slice
@@ -30,6 +30,7 @@ def read_dicom_archive(
         max_voxels: Largest number of voxels in the series.
 
     Raises:
+        SeveralSeries: It holds several, and ``series`` names none of them.
         InvalidInput: The archive is damaged or hostile, or does not hold one regular series.
     """
     with tempfile.TemporaryDirectory(prefix="caiseg-") as folder:
@@ -51,7 +52,7 @@ def read_dicom_archive(
             f"The series holds {len(stacks)} images at each position; the first of each is used."
         )
     native = NativeGeometry(format="dicom", shape=voxels.shape, affine=stack.affine)
-    return RawScan(voxels, stack.affine, native, notices)
+    return RawScan(voxels, stack.affine, native, notices, volumes=len(stacks))
 
 
 def _choose_series(slices: list[Slice], wanted: str | None) -> list[Slice]:
@@ -77,6 +78,7 @@ def _choose_series(slices: list[Slice], wanted: str | None) -> list[Slice]:
     ]
     listed += ["…"] if len(found) > SERIES_LISTED else []
     problem = f"no single series '{wanted}' among" if wanted is not None else "several series:"
-    raise InvalidInput(
-        f"The zip archive holds {problem} {', '.join(listed)}; choose one, or zip it alone."
+    raise SeveralSeries(
+        f"The zip archive holds {problem} {', '.join(listed)}; choose one, or zip it alone.",
+        tuple(Series(uid, images[0].description, len(images)) for uid, images in found.items()),
     )

@@ -106,7 +106,7 @@ def _read(
     _verify(payload, math.prod(size) * pixel_bytes)
     voxels = _volume(sitk.GetArrayFromImage(reader.Execute()), index)
     native = NativeGeometry(format=file_format, shape=tuple(size[:3]), affine=affine)
-    return RawScan(compact(voxels), affine, native, notices)
+    return RawScan(compact(voxels), affine, native, notices, volumes)
 
 
 def _volume(array: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:

@@ -65,7 +65,7 @@ def read_nifti(path: Path, *, volume_index: int | None, max_voxels: int) -> RawS
     if layout.volumes > 1 and volume_index is None:
         notices.append(f"The file holds {layout.volumes} volumes; the first one is used.")
     stored = voxels.view(layout.dtype).reshape(native.shape_3d, order="F")
-    return RawScan(compact(stored, _scaling(header)), affine, native, notices)
+    return RawScan(compact(stored, _scaling(header)), affine, native, notices, layout.volumes)
 
 
 def _read_header(stream: ScanStream) -> tuple[nib.Nifti1Header, int]:

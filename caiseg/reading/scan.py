@@ -56,9 +56,11 @@ class RawScan:
         affine: 4x4 matrix from stored voxel to world coordinates in mm, RAS+.
         native: The geometry to write masks with.
         notices: One sentence for each reservation under which the file was accepted.
+        volumes: How many volumes the file holds, of which this is one.
     """
 
     data: npt.NDArray[Any]
     affine: FloatArray
     native: NativeGeometry
     notices: list[str] = field(default_factory=list)
+    volumes: int = 1

@@ -13,7 +13,7 @@ import pytest
 import SimpleITK as sitk
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
-from caiseg.errors import InvalidInput
+from caiseg.errors import InvalidInput, Series, SeveralSeries
 from caiseg.volume import load_volume
 from tests.caiseg.scan_files import (
     dicom_bytes,
@@ -118,6 +118,7 @@ def test_several_images_at_each_position_are_several_volumes(tmp_path: Path) -> 
     assert any("2 images at each position" in notice for notice in first.notices)
     assert not second.data.any()
     assert "holds 2" in refusal(path, volume_index=2)
+    assert (first.volumes, second.volumes) == (2, 2)
 
 
 def test_of_several_series_one_must_be_chosen(tmp_path: Path) -> None:
@@ -128,6 +129,12 @@ def test_of_several_series_one_must_be_chosen(tmp_path: Path) -> None:
     message = refusal(path)
     assert "1.2.3.4 (CT thorax, 5 images)" in message
     assert "5.6.7 (scout, 3 images)" in message
+    with pytest.raises(SeveralSeries) as caught:
+        load_volume(path)
+    assert caught.value.series == (
+        Series("5.6.7", "scout", 3),
+        Series("1.2.3.4", "CT thorax", 5),
+    )
     for wanted in ("1.2.3.4", "CT thorax"):
         volume = load_volume(path, series=wanted)
         np.testing.assert_array_equal(volume.to_native(volume.data), EXPECTED)

@@ -189,6 +189,7 @@ def test_one_volume_of_a_4d_scan_is_read(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(first.to_native(first.data), data[..., 0])
     np.testing.assert_array_equal(last.to_native(last.data), data[..., 2])
     assert first.spacing == pytest.approx((0.7, 1.3, 4.0))
+    assert (first.volumes, last.volumes) == (3, 3)
     assert len(first.notices) == 1
     assert last.notices == []
 

@@ -222,6 +222,7 @@ def test_one_volume_of_a_4d_scan_is_read(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(first.to_native(first.data), data[..., 0])
     assert "first one is used" in notice(first, "3 volumes")
     last = load_volume(path, volume_index=2)
+    assert (first.volumes, last.volumes) == (3, 3)
     np.testing.assert_array_equal(last.to_native(last.data), data[..., 2])
     assert last.notices == []
     assert "holds 3" in refusal(path, volume_index=3)
