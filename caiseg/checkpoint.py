@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,7 @@ FORMAT_VERSION: Literal[1] = 1
 MAX_FILE_BYTES = 2**30
 MAX_HEADER_BYTES = 2**22
 _KEY = "caiseg"
+CAISEG = "caiseg"
 
 
 class CheckpointInfo(BaseModel):
@@ -31,6 +33,8 @@ class CheckpointInfo(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format_version: Literal[1] = FORMAT_VERSION
+    method: str = Field(CAISEG, max_length=40)
+    """Whose weights these are: ``caiseg``, or a baseline that was trained to compare it with."""
     name: str = Field(max_length=100)
     description: str = Field("", max_length=2000)
     anatomy: str = Field("", max_length=200)
@@ -73,10 +77,27 @@ def save_checkpoint(
     """
     if info.network != network.config:
         raise ValueError("info.network is not the config of the network")
+    write_weights(path, network.state_dict(), info, half=half)
+
+
+def write_weights(
+    path: str | os.PathLike[str],
+    state: Mapping[str, torch.Tensor],
+    info: CheckpointInfo,
+    *,
+    half: bool = True,
+) -> None:
+    """Write the weights of any method with their description; complete or not at all.
+
+    Args:
+        path: Ends in ``.safetensors``.
+        state: Weights by name.
+        info: What they are.
+        half: See :func:`save_checkpoint`.
+    """
     dtype = torch.float16 if half else torch.float32
     weights = {
-        name: tensor.detach().to("cpu", dtype).contiguous()
-        for name, tensor in network.state_dict().items()
+        name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state.items()
     }
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -93,6 +114,21 @@ def read_checkpoint_info(path: str | os.PathLike[str]) -> CheckpointInfo:
 
     Raises:
         InvalidInput: The file is not a CAISeg checkpoint.
+    """
+    info = read_description(path)
+    if info.method != CAISEG:
+        raise InvalidInput(
+            f"{Path(path).name} holds the weights of {info.method}, a baseline that python -m "
+            "train evaluate runs; choose a CAISeg checkpoint here."
+        )
+    return info
+
+
+def read_description(path: str | os.PathLike[str]) -> CheckpointInfo:
+    """The same for the weights of any method.
+
+    Raises:
+        InvalidInput: The file describes nothing that this version reads.
     """
     file = Path(path)
     _check_container(file)
@@ -135,6 +171,27 @@ def load_checkpoint(path: str | os.PathLike[str], device: str | torch.device = "
     info = read_checkpoint_info(file)
     with torch.device("meta"):
         expected = CAISeg(info.network).state_dict()
+    weights = read_weights(file, expected)
+    with torch.device("meta"):
+        network = CAISeg(info.network)
+    network.load_state_dict(weights, assign=True)
+    network.requires_grad_(False)
+    return Checkpoint(network.eval().to(device), info, file_hash(file))
+
+
+def read_weights(file: Path, expected: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Read the tensors of an untrusted file whose description has been validated.
+
+    Args:
+        file: A checkpoint.
+        expected: The state of the network that it describes, on any device, ``meta`` too.
+
+    Returns:
+        Finite float32 tensors with the names and shapes of ``expected``.
+
+    Raises:
+        InvalidInput: The file holds something else.
+    """
     weights: dict[str, torch.Tensor] = {}
     try:
         with safe_open(file, framework="pt") as stream:
@@ -160,11 +217,7 @@ def load_checkpoint(path: str | os.PathLike[str], device: str | torch.device = "
         raise InvalidInput(f"{file.name} is damaged ({error}).") from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise InvalidInput(f"{file.name} is damaged: it holds weights that are not numbers.")
-    with torch.device("meta"):
-        network = CAISeg(info.network)
-    network.load_state_dict(weights, assign=True)
-    network.requires_grad_(False)
-    return Checkpoint(network.eval().to(device), info, _sha256(file))
+    return weights
 
 
 def _check_container(file: Path) -> None:
@@ -182,7 +235,8 @@ def _check_container(file: Path) -> None:
         raise InvalidInput(f"Checkpoint {file} cannot be read: {error.strerror}.") from error
 
 
-def _sha256(file: Path) -> str:
+def file_hash(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
         while block := stream.read(1 << 20):

@@ -187,6 +187,8 @@ class ExperimentConfig(_Section):
     data_licence: str = "not stated"
     """Licence of the training data, which the weights inherit."""
     seed: int = Field(0, ge=0, lt=2**31)
+    method: Literal["caiseg", "vnet", "ritm3d", "dins3d", "mideepseg"] = "caiseg"
+    """Which network is trained: CAISeg, or a baseline with the same VNet to compare it with."""
     network: NetworkConfig
     preprocessing: PreprocessingConfig
     data: DataConfig

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from caiseg.checkpoint import CheckpointInfo, save_checkpoint
+from caiseg.checkpoint import CheckpointInfo
 from caiseg.errors import InvalidInput
-from caiseg.network import CAISeg
 from train.config import ExperimentConfig
 from train.evaluation.report import figures_for_card
+from train.methods.checkpoints import save_network
+from train.methods.trainable import build_network
 from train.run_folder import RunFolder
 
 
@@ -32,10 +33,11 @@ def export(run: Path, out: Path, figures: dict[str, Any] | None = None) -> Check
         )
     best = folder.read(folder.best_path)
     config = ExperimentConfig.model_validate_json(best["config"])
-    network = CAISeg(config.network)
+    network = build_network(config.method, config.network)
     network.load_state_dict(best["network"])
     info = CheckpointInfo(
-        name=config.name,
+        method=config.method,
+        name=config.name if config.method == "caiseg" else f"{config.name}, {config.method}",
         description=config.description,
         anatomy=config.anatomy,
         lesion=config.lesion,
@@ -50,7 +52,7 @@ def export(run: Path, out: Path, figures: dict[str, Any] | None = None) -> Check
         },
         figures=figures or {},
     )
-    save_checkpoint(out, network, info)
+    save_network(out, network, info)
     out.with_suffix(".md").write_text(model_card(info), encoding="utf-8")
     return info
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+from caiseg.clicks import Click
 
 
 def distance_to_clicks(
@@ -47,6 +51,28 @@ def focus_weights(
         return torch.ones(shape, device=voxels.device)
     distance = distance_to_clicks(voxels, shape, spacing)
     return 1 + ((distance.max() - distance) / distance.max()) ** focus_lambda
+
+
+def batch_focus_weights(
+    clicks: Sequence[Sequence[Click]], lesion: Tensor, spacing: Tensor, focus_lambda: float
+) -> Tensor:
+    """Eq. 8's weights of every sample of a batch.
+
+    Args:
+        clicks: Clicks of each sample, on the grid of ``lesion``.
+        lesion: Ground truth ``(N, 1, I, J, K)``.
+        spacing: Voxel sizes ``(N, 3)`` in mm.
+        focus_lambda: λ.
+
+    Returns:
+        ``(N, 1, I, J, K)`` float32.
+    """
+    shape = (lesion.shape[2], lesion.shape[3], lesion.shape[4])
+    rows = []
+    for placed, (i, j, k) in zip(clicks, spacing.tolist(), strict=True):
+        voxels = torch.tensor([click.voxel for click in placed], device=lesion.device)
+        rows.append(focus_weights(voxels.reshape(-1, 3), shape, (i, j, k), focus_lambda))
+    return torch.stack(rows)[:, None]
 
 
 def focus_guided_loss(logits: Tensor, target: Tensor, weights: Tensor) -> Tensor:

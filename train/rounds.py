@@ -13,7 +13,7 @@ from caiseg.clicks import Click
 from caiseg.feature_clustering import ClickCells
 from caiseg.network import CAISeg, ScanFeatures
 from train.click_simulation import first_round, later_round
-from train.config import ClickConfig
+from train.config import ClickConfig, ExperimentConfig
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,12 @@ class SimulatedRounds:
     def cells(self, network: CAISeg, device: torch.device) -> list[ClickCells]:
         """The clicks on the grid of ``F``."""
         return [to_cells(clicks, network, device) for clicks in self.clicks]
+
+
+def rounds_of_step(config: ExperimentConfig, step: int) -> int:
+    """How many rounds a training step plays, the one that is learned from included."""
+    low, high = config.clicks.rounds
+    return int(np.random.default_rng((config.seed, step)).integers(low, high + 1))
 
 
 def to_cells(clicks: Sequence[Click], network: CAISeg, device: torch.device) -> ClickCells:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
 from caiseg.network import CAISeg
 from train.config import ExperimentConfig
-from train.focus_guided_loss import focus_weights
+from train.focus_guided_loss import batch_focus_weights
 from train.losses import click_loss, pretraining_loss, training_loss
-from train.rounds import SimulatedRounds, simulate_rounds
+from train.rounds import rounds_of_step, simulate_rounds
 
 Phase = Literal["pretrain", "interactive"]
 
@@ -61,8 +60,7 @@ class TrainingStep(nn.Module):
         network, lesion = self.network, batch["lesion"]
         with record_function(BACKBONE):
             features = network.encode(batch["image"])
-        low, high = self.config.clicks.rounds
-        rounds = int(np.random.default_rng((self.config.seed, step)).integers(low, high + 1))
+        rounds = rounds_of_step(self.config, step)
         seeds = [(self.config.seed, *key) for key in batch["key"].tolist()]
         with record_function(ROUNDS):
             state = simulate_rounds(
@@ -73,22 +71,11 @@ class TrainingStep(nn.Module):
             output = network.answer(features, cells, state.previous_mask, batch["spacing"])
         with record_function(LOSS):
             coarse = network.classify(output.adjusted, features.head_features, lesion.shape[2:])
-            weights = self._weights(state, batch)
             logits, settings = output.logits.float(), self.config.loss
+            weights = batch_focus_weights(
+                state.clicks, lesion, batch["spacing"], settings.focus_lambda
+            )
             loss = training_loss(logits, coarse.float(), lesion, weights, mu, settings)
             if settings.click_weight > 0:
                 loss = loss + settings.click_weight * click_loss(logits, state.clicks)
         return loss
-
-    def _weights(self, state: SimulatedRounds, batch: dict[str, Tensor]) -> Tensor:
-        """Eq. 8's weights of every sample, ``(N, 1, I, J, K)``."""
-        lesion = batch["lesion"]
-        shape = (lesion.shape[2], lesion.shape[3], lesion.shape[4])
-        rows = []
-        for clicks, spacing in zip(state.clicks, batch["spacing"].tolist(), strict=True):
-            voxels = torch.tensor([click.voxel for click in clicks], device=lesion.device)
-            step = (spacing[0], spacing[1], spacing[2])
-            rows.append(
-                focus_weights(voxels.reshape(-1, 3), shape, step, self.config.loss.focus_lambda)
-            )
-        return torch.stack(rows)[:, None]

@@ -17,6 +17,10 @@ def fit_command(
     config: Annotated[str, typer.Option(help="Name of a built-in config, or a YAML file.")],
     manifest: Annotated[Path, typer.Option(help="CSV with case,patient,image,mask,split.")],
     out: Annotated[Path, typer.Option(help="Run folder.")],
+    method: Annotated[
+        str | None,
+        typer.Option(help="caiseg, or a baseline: vnet, ritm3d, dins3d, mideepseg."),
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Continue the run in that folder.")] = False,
     init: Annotated[
         Path | None, typer.Option(help="Checkpoint whose weights to start from.")
@@ -38,8 +42,9 @@ def fit_command(
 ) -> None:
     """Train a network from a manifest of labelled scans."""
     torch.set_num_threads(threads or os.cpu_count() or 1)
+    overrides = [*(override or ()), *([f"method={method}"] if method else ())]
     fit(
-        load_config(config, override or ()),
+        load_config(config, overrides),
         FitOptions(
             config_name=Path(config).stem, manifest=manifest, out=out, resume=resume,
             cache=cache or out / "cache", accelerator=accelerator, devices=devices, nodes=nodes,

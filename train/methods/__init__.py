@@ -1,0 +1,47 @@
+"""CAISeg and what it is compared with, all behind one interface and clicked alike.
+
+Every method is a :class:`train.evaluation.simulated_session.Method`: it encodes a scan and answers
+clicks with a mask on the scan's own voxels.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from caiseg.errors import InvalidInput
+from train.methods.base import LoadedMethod, MethodEntry
+from train.methods.checkpoints import load_caiseg, load_click_network
+
+__all__ = ["METHODS", "LoadedMethod", "MethodEntry", "load_method"]
+
+METHODS: dict[str, MethodEntry] = {
+    "caiseg": MethodEntry("this project's network", load_caiseg),
+    "vnet": MethodEntry("its backbone alone, without clicks", partial(load_click_network, "vnet")),
+    "ritm3d": MethodEntry(
+        "VNet with disks and previous mask as input", partial(load_click_network, "ritm3d")
+    ),
+    "dins3d": MethodEntry(
+        "VNet with Gaussian click maps at every scale", partial(load_click_network, "dins3d")
+    ),
+    "mideepseg": MethodEntry(
+        "VNet with geodesic click maps as input", partial(load_click_network, "mideepseg")
+    ),
+}
+"""Every method by the name that ``--method`` takes."""
+
+
+def load_method(name: str, checkpoint: Path | None = None, device: str = "auto") -> LoadedMethod:
+    """A method ready to be clicked.
+
+    Args:
+        name: Key of :data:`METHODS`.
+        checkpoint: Its weights, where it has any.
+        device: ``cpu``, ``cuda``, ``mps``, or ``auto`` for the best that is there.
+
+    Raises:
+        InvalidInput: There is no such method, or its weights cannot be used.
+    """
+    if name not in METHODS:
+        raise InvalidInput(f"'{name}' is not a method; choose one of {', '.join(METHODS)}.")
+    return METHODS[name].load(checkpoint, device)
