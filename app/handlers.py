@@ -18,11 +18,13 @@ from app import replies
 from app.background import with_reports
 from app.messages import OpenDemo, OpenUpload, PageMessage, SwitchModel
 from app.models import ModelShelf
+from app.page_actions import FAILED, do_new
+from app.saved_masks import save_masks
 from app.scan_payload import scan_payload
 from app.store import OpenScan, ResidentScan, SessionKey, SessionStore
 from caiseg import CAISegPredictor, EncodedScan, InvalidInput, Volume, load_volume
-from caiseg.annotation.actions import Action, parse_actions
-from caiseg.annotation.session import AnnotationSession, Segment
+from caiseg.annotation.rounds import Segment
+from caiseg.annotation.session import AnnotationSession
 from caiseg.synthetic import demo_scan
 
 _log = logging.getLogger(__name__)
@@ -31,7 +33,6 @@ Updates = Generator[gr.HTML, None, None]
 """Updates of the viewer, sent to the page one by one."""
 
 _NO_SCAN = "The server has no scan open for this page; it may have been restarted. Open it again."
-_FAILED = "Something went wrong on the server; its log says what. Try again, or reload the page."
 _SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".zip")
 
 
@@ -67,7 +68,7 @@ class Handlers:
         yield from _spoken(self._measure, value, request)
 
     def save(self, value: Any, request: gr.Request) -> Updates:
-        """Write the mask on screen in the scan's own geometry."""
+        """Write the masks on screen in the scan's own geometry."""
         yield from _spoken(self._save, value, request)
 
     def close(self, request: gr.Request) -> None:
@@ -78,7 +79,9 @@ class Handlers:
         with self._store.at_work(key) as present:
             match message.request:
                 case OpenUpload(file=file):
-                    yield from self._open_file(key, message.model, self._link_upload(file.path))
+                    yield from self._open_file(
+                        key, message.model, self._link(self._upload(file.path))
+                    )
                 case OpenDemo():
                     yield replies.working("Drawing the demo scan")
                     yield from self._open_file(key, message.model, self._link(self._demo_file()))
@@ -98,7 +101,7 @@ class Handlers:
             predictor = self._models.predictor(model)
             encoded = yield from _encode(predictor, volume)
             yield replies.working("First mask")
-            session = AnnotationSession(_segment(predictor, encoded))
+            session = AnnotationSession(_segment(predictor, encoded), volume.spacing)
         except BaseException:
             shutil.rmtree(source.parent, ignore_errors=True)
             raise
@@ -135,7 +138,8 @@ class Handlers:
                 scan.resident = ResidentScan(volume, encoded)
             started = time.perf_counter()
             segment = _segment(predictor, scan.resident.encoded)
-            sentence = _apply(scan, parse_actions(message.actions), segment)
+            volume = scan.resident.volume
+            sentence = do_new(scan, message.actions, volume, segment, self._upload)
             yield replies.answer(scan, time.perf_counter() - started, sentence)
 
     def _measure(self, message: PageMessage, key: SessionKey) -> Updates:
@@ -147,9 +151,9 @@ class Handlers:
             if scan is None:
                 raise InvalidInput(_NO_SCAN)
             volume = scan.resident.volume if scan.resident else load_volume(scan.source)
-            path = Path(tempfile.mkdtemp(dir=scan.folder)) / f"{scan.name}_mask.nii.gz"
-            volume.save_mask(scan.session.current.mask.unpack(), path)
-            yield replies.download(path)
+            folder = Path(tempfile.mkdtemp(dir=scan.folder))
+            scene = scan.session.scene
+            yield replies.download(save_masks(scene, volume, scan.name, message.layout, folder))
 
     def _demo_file(self) -> Path:
         if self._demo.exists():
@@ -160,8 +164,8 @@ class Handlers:
             # In a container the home folder may be read-only.
             return demo_scan(self._cache / self._demo.name)
 
-    def _link_upload(self, path: Path) -> Path:
-        """Give an uploaded file to the page that named it.
+    def _upload(self, path: Path) -> Path:
+        """The uploaded file that a page named.
 
         Raises:
             InvalidInput: The path is not an upload.
@@ -169,7 +173,7 @@ class Handlers:
         resolved = path.resolve()
         if not resolved.is_relative_to(self._cache.resolve()) or not resolved.is_file():
             raise InvalidInput("The file did not arrive; choose it again.")
-        return self._link(resolved)
+        return resolved
 
     def _link(self, path: Path) -> Path:
         """Put a file into a folder of its own, without copying it where the disk allows that.
@@ -193,7 +197,7 @@ def _spoken(
         yield replies.refused(str(error))
     except Exception:
         _log.exception("A request failed")
-        yield replies.refused(_FAILED)
+        yield replies.refused(FAILED)
 
 
 def _encode(predictor: CAISegPredictor, volume: Volume) -> Generator[gr.HTML, None, EncodedScan]:
@@ -208,25 +212,6 @@ def _encode(predictor: CAISegPredictor, volume: Volume) -> Generator[gr.HTML, No
 
 def _segment(predictor: CAISegPredictor, encoded: EncodedScan) -> Segment:
     return lambda clicks, previous: predictor.segment(encoded, clicks, previous).mask
-
-
-def _apply(scan: OpenScan, actions: list[Action], segment: Segment) -> str:
-    """Do what has not been done yet; returns what to tell the person about it, if anything.
-
-    An action that fails counts as answered, or the page would ask for it for ever.
-    """
-    sentence = ""
-    for action in actions[scan.applied :]:
-        try:
-            scan.session.apply(action, segment)
-        except InvalidInput as error:
-            sentence = str(error)
-        except Exception:
-            _log.exception("An action failed")
-            sentence = _FAILED
-        scan.applied += 1
-    scan.answers += 1
-    return sentence
 
 
 def _key(request: gr.Request) -> SessionKey:

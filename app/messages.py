@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from app.saved_masks import Layout
 from caiseg import InvalidInput
 
 
@@ -49,6 +50,7 @@ class PageMessage(_Message):
             in one event, and none counts twice when one arrives again.
         request: The scan or checkpoint that was asked for last.
         model: The checkpoint that is chosen on the page.
+        layout: How masks are to be saved.
     """
 
     scan: str = ""
@@ -57,6 +59,7 @@ class PageMessage(_Message):
         None
     )
     model: str = ""
+    layout: Layout = "labels"
 
     @classmethod
     def parse(cls, value: Any) -> PageMessage:

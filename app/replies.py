@@ -10,6 +10,8 @@ import gradio as gr
 from app import measurements
 from app.store import OpenScan
 from app.viewer import PLOTLY
+from caiseg.annotation.objects import AnnotatedObject, Scene
+from caiseg.grids import Grid
 
 
 def working(stage: str, fraction: float | None = None) -> gr.HTML:
@@ -33,15 +35,14 @@ def preview(payload: dict[str, Any]) -> gr.HTML:
 
 
 def answer(scan: OpenScan, seconds: float, sentence: str = "") -> gr.HTML:
-    """The round on screen: its mask, its clicks, and which of the page's actions led here.
+    """The objects on screen, the active one's clicks, and which of the page's actions led here.
 
     Args:
         scan: The scan that was worked on.
         seconds: How long that took.
         sentence: What went wrong on the way, if anything did.
     """
-    session = scan.session
-    mask = session.current.mask
+    session, scene = scan.session, scan.session.scene
     work = {"state": "refused", "sentence": sentence} if sentence else {"state": "idle"}
     return gr.HTML(
         server_work=work,
@@ -54,15 +55,32 @@ def answer(scan: OpenScan, seconds: float, sentence: str = "") -> gr.HTML:
             "undo": session.can_undo,
             "redo": session.can_redo,
             "seconds": seconds,
-            "millilitres": measurements.millilitres(mask, scan.grid),
-            "mask": mask.to_json(),
+            "millilitres": measurements.millilitres(scene.masks[scene.active_id], scan.grid),
+            "mask": scene.masks[scene.active_id].to_json(),
+            "active": scene.active_id,
+            "objects": [_object(scene, item, scan.grid) for item in scene.objects],
         },
     )
 
 
+def _object(scene: Scene, item: AnnotatedObject, grid: Grid) -> dict[str, Any]:
+    mask = scene.masks[item.object_id]
+    return {
+        "id": item.object_id,
+        "name": item.name,
+        "colour": item.colour,
+        "accepted": item.accepted is not None,
+        "clicks": len(item.round.clicks),
+        "changed": item.round.step is not None,
+        "millilitres": measurements.millilitres(mask, grid),
+        "mask": mask.to_json(),
+    }
+
+
 def details(scan: OpenScan) -> gr.HTML:
     """What takes longer to work out than a click may wait: components and surface."""
-    seq, mask = scan.answers, scan.session.current.mask
+    scene = scan.session.scene
+    seq, mask = scan.answers, scene.masks[scene.active_id]
     return gr.HTML(
         server_details={
             "scan": scan.scan_id,

@@ -15,6 +15,7 @@ from caiseg.clicks import Click, Label
 from caiseg.errors import InvalidInput, SeveralSeries
 from caiseg.predictor import CAISegPredictor, EncodedScan, SegmentationResult
 from caiseg.replay import replay_clicks
+from caiseg.version import __version__
 from caiseg.volume import Volume, load_labels, load_mask, load_volume
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "SegmentationResult",
     "SeveralSeries",
     "Volume",
+    "__version__",
     "load_checkpoint",
     "load_labels",
     "load_mask",

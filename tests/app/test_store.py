@@ -47,7 +47,7 @@ def open_scan(folder: Path) -> OpenScan:
         source=folder / "scan.nii",
         grid=Grid((1, 1, 1), np.eye(4)),
         model="m",
-        session=AnnotationSession(lambda clicks, previous: np.ones((1, 1, 1), bool)),
+        session=AnnotationSession(lambda clicks, previous: np.ones((1, 1, 1), bool), (1, 1, 1)),
         resident=ResidentScan(volume, encoded),
     )
 

@@ -1,22 +1,47 @@
-"""Clicks, S_p and mask agree after whatever the person did."""
+"""Clicks, S_p, strokes, objects and masks agree after whatever the person did."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from caiseg import Click, InvalidInput, Label
-from caiseg.annotation.actions import Action, Add, Delete, Redo, Reset, Undo
-from caiseg.annotation.packed_mask import BoolArray
+from caiseg.annotation.actions import (
+    Accept,
+    Action,
+    Add,
+    Delete,
+    DeleteObject,
+    Draw,
+    Move,
+    NewObject,
+    RecolourObject,
+    Redo,
+    RenameObject,
+    Reset,
+    SelectObject,
+    StartFrom,
+    Undo,
+    action_to_json,
+    parse_action,
+)
+from caiseg.annotation.brush import Stroke
+from caiseg.annotation.packed_mask import BoolArray, PackedMask
 from caiseg.annotation.session import AnnotationSession
 
 SHAPE = (5, 6, 7)
+SPACING = (1.0, 1.5, 2.0)
 FIRST = Click((1, 2, 3), Label.FOREGROUND)
 SECOND = Click((4, 0, 6), Label.BACKGROUND)
 THIRD = Click((0, 5, 0), Label.FOREGROUND)
+PAINTED = Draw(Stroke(True, ((2, 3, 3), (4, 3, 3)), 1.6))
+ERASED = Draw(Stroke(False, ((2, 3, 3),), 1.0))
 
 
 @dataclass
@@ -33,47 +58,82 @@ class Network:
         return mask
 
 
+def add(*clicks: Click) -> Add:
+    """Clicks for one round."""
+    return Add(clicks)
+
+
 def after(*actions: Action) -> AnnotationSession:
-    network = Network()
-    session = AnnotationSession(network)
-    for action in actions:
-        session.apply(action, network)
-    return session
+    return AnnotationSession.from_log(actions, Network(), SPACING)
 
 
-def state(session: AnnotationSession) -> tuple[tuple[Click, ...], bytes, bytes | None]:
-    """Clicks, mask and S_p, comparable."""
-    shown = session.current
-    previous = shown.previous.mask.unpack().tobytes() if shown.previous else None
-    return shown.clicks, shown.mask.unpack().tobytes(), previous
+def state(session: AnnotationSession) -> object:
+    """All that a person can see, and the S_p behind it, comparable."""
+    scene = session.scene
+    objects = [
+        (item, scene.masks[item.object_id], item.round.previous_mask) for item in scene.objects
+    ]
+    return scene.active_id, objects
+
+
+def mask_of(session: AnnotationSession) -> BoolArray:
+    return session.current.mask.unpack()
 
 
 def test_the_first_mask_needs_no_click_and_has_no_previous_mask() -> None:
     network = Network()
-    AnnotationSession(network)
+    session = AnnotationSession(network, SPACING)
     assert network.asked == [((), None)]
+    assert session.current.previous_mask is None
 
 
 def test_each_click_is_a_round_that_is_given_the_mask_before_it() -> None:
     network = Network()
-    session = AnnotationSession(network)
+    session = AnnotationSession(network, SPACING)
     for click in (FIRST, SECOND):
-        shown = session.current.mask.unpack()
-        session.apply(Add(click), network)
+        shown = mask_of(session)
+        session.apply(add(click), network)
         clicks, previous = network.asked[-1]
         assert clicks == session.current.clicks
         np.testing.assert_array_equal(previous, shown)
     assert session.current.clicks == (FIRST, SECOND)
 
 
-def test_undo_and_redo_restore_every_round_exactly() -> None:
+def test_collected_clicks_are_one_round() -> None:
     network = Network()
-    session = AnnotationSession(network)
-    actions = (Add(FIRST), Add(SECOND), Delete(0), Reset(), Add(THIRD))
+    session = AnnotationSession(network, SPACING)
+    session.apply(add(FIRST, SECOND, THIRD), network)
+    assert [clicks for clicks, _ in network.asked] == [(), (FIRST, SECOND, THIRD)]
+    session.apply(Undo(), network)
+    assert session.current.clicks == ()
+
+
+def test_undo_and_redo_restore_every_scene_exactly() -> None:
+    network = Network()
+    session = AnnotationSession(network, SPACING)
+    actions = (
+        add(FIRST),
+        add(SECOND),
+        PAINTED,
+        Move(0, (2, 2, 2)),
+        Delete(0),
+        ERASED,
+        Accept(),
+        add(THIRD),
+        RenameObject(2, "Node"),
+        RecolourObject(1, "#112233"),
+        NewObject(),
+        DeleteObject(1),
+        StartFrom(PackedMask.pack(np.ones(SHAPE, bool))),
+        add(FIRST),
+        Reset(),
+        add(THIRD),
+    )
     states = [state(session)]
     for action in actions:
         session.apply(action, network)
         states.append(state(session))
+        assert states[-1] != states[-2], action
     calls = len(network.asked)
     for expected in reversed(states[:-1]):
         session.apply(Undo(), network)
@@ -87,31 +147,123 @@ def test_undo_and_redo_restore_every_round_exactly() -> None:
 
 
 def test_a_click_after_undo_forgets_what_was_undone() -> None:
-    session = after(Add(FIRST), Add(SECOND), Undo(), Add(THIRD))
+    session = after(add(FIRST), add(SECOND), Undo(), add(THIRD))
     assert not session.can_redo
-    assert state(session) == state(after(Add(FIRST), Add(THIRD)))
+    assert state(session) == state(after(add(FIRST), add(THIRD)))
 
 
 def test_reset_shows_the_first_mask_and_can_be_undone() -> None:
-    session = after(Add(FIRST), Add(SECOND), Reset())
+    session = after(add(FIRST), PAINTED, Reset())
     assert state(session) == state(after())
     session.apply(Undo(), Network())
-    assert state(session) == state(after(Add(FIRST), Add(SECOND)))
+    assert state(session) == state(after(add(FIRST), PAINTED))
 
 
 def test_a_click_after_reset_starts_from_the_first_mask() -> None:
-    assert state(after(Add(FIRST), Reset(), Add(SECOND))) == state(after(Add(SECOND)))
+    assert state(after(add(FIRST), Reset(), add(SECOND))) == state(after(add(SECOND)))
 
 
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "together"])
 @pytest.mark.parametrize("index", [0, 1, 2])
-def test_deleting_a_click_gives_what_replaying_the_others_gives(index: int) -> None:
+def test_deleting_a_click_gives_what_replaying_the_others_gives(index: int, together: bool) -> None:
     clicks = [FIRST, SECOND, THIRD]
-    session = after(*map(Add, clicks), Delete(index))
+    session = after(*rounds(clicks, together), PAINTED, Delete(index))
     del clicks[index]
-    assert state(session) == state(after(*map(Add, clicks)))
+    assert state(session) == state(after(*rounds(clicks, together), PAINTED))
 
 
-def test_nothing_to_undo_redo_or_reset_is_no_round() -> None:
+@pytest.mark.parametrize("together", [False, True], ids=["one by one", "together"])
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_a_moved_click_is_as_if_it_had_been_made_there(index: int, together: bool) -> None:
+    clicks = [FIRST, SECOND, THIRD]
+    session = after(*rounds(clicks, together), PAINTED, Move(index, (3, 3, 3)))
+    clicks[index] = replace(clicks[index], voxel=(3, 3, 3))
+    assert state(session) == state(after(*rounds(clicks, together), PAINTED))
+
+
+def rounds(clicks: list[Click], together: bool) -> list[Add]:
+    return [add(*clicks)] if together else [add(click) for click in clicks]
+
+
+def test_a_stroke_becomes_part_of_the_next_previous_mask() -> None:
+    network = Network()
+    session = AnnotationSession(network, SPACING)
+    session.apply(PAINTED, network)
+    drawn = mask_of(session)
+    np.testing.assert_array_equal(drawn, PAINTED.stroke.voxels(SHAPE, SPACING).unpack())
+    session.apply(add(FIRST), network)
+    np.testing.assert_array_equal(network.asked[-1][1], drawn)
+
+
+def test_later_clicks_keep_what_was_drawn_by_hand() -> None:
+    session = after(PAINTED, ERASED, add(FIRST, SECOND, THIRD), add(FIRST))
+    erased = ERASED.stroke.voxels(SHAPE, SPACING).unpack()
+    painted = PAINTED.stroke.voxels(SHAPE, SPACING).unpack() & ~erased
+    assert painted.any()
+    assert mask_of(session)[painted].all()
+    assert not mask_of(session)[erased].any()
+
+
+def test_a_voxel_drawn_twice_stays_as_it_was_drawn_last() -> None:
+    session = after(ERASED, PAINTED, add(FIRST))
+    assert mask_of(session)[PAINTED.stroke.voxels(SHAPE, SPACING).unpack()].all()
+
+
+def test_a_mask_to_start_from_is_shown_and_is_the_first_previous_mask() -> None:
+    mask = np.zeros(SHAPE, bool)
+    mask[1:3, 2:5, 3] = True
+    network = Network()
+    session = AnnotationSession(network, SPACING)
+    session.apply(add(SECOND), network)
+    session.apply(StartFrom(PackedMask.pack(mask)), network)
+    np.testing.assert_array_equal(mask_of(session), mask)
+    assert session.current.clicks == ()
+    session.apply(add(FIRST), network)
+    clicks, previous = network.asked[-1]
+    assert clicks == (FIRST,)
+    np.testing.assert_array_equal(previous, mask)
+    session.apply(Reset(), network)
+    np.testing.assert_array_equal(mask_of(session), mask)
+
+
+def test_further_masks_of_a_file_become_objects_of_their_own() -> None:
+    masks = [np.zeros(SHAPE, bool) for _ in range(3)]
+    for place, mask in enumerate(masks):
+        mask[place] = True
+    first, *further = map(PackedMask.pack, masks)
+    session = after(add(FIRST), StartFrom(first, tuple(further)))
+    assert [item.round.mask for item in session.scene.objects] == [first, *further]
+    assert session.scene.active_id == 1
+    session.apply(Undo(), Network())
+    assert state(session) == state(after(add(FIRST)))
+
+
+def test_each_object_has_its_own_clicks_and_masks() -> None:
+    network = Network()
+    session = AnnotationSession(network, SPACING)
+    session.apply(add(FIRST), network)
+    session.apply(NewObject("Node"), network)
+    assert not mask_of(session).any(), "a further object starts empty"
+    session.apply(add(SECOND), network)
+    clicks, previous = network.asked[-1]
+    assert clicks == (SECOND,)
+    assert previous is not None
+    assert not previous.any()
+    session.apply(SelectObject(1), network)
+    assert session.current.clicks == (FIRST,)
+    assert [item.name for item in session.scene.objects] == ["Lesion 1", "Node"]
+
+
+def test_choosing_an_object_is_no_step_to_undo_and_keeps_what_was_undone() -> None:
+    session = after(NewObject(), add(FIRST), Undo(), SelectObject(1))
+    assert session.scene.active_id == 1
+    session.apply(Redo(), Network())
+    assert session.current.clicks == (FIRST,)
+    session.apply(Undo(), Network())
+    assert session.scene.active_id == 1
+
+
+def test_nothing_to_undo_redo_or_reset_is_no_step() -> None:
     session = after(Undo(), Redo(), Reset())
     assert state(session) == state(after())
     assert not session.can_undo
@@ -119,19 +271,118 @@ def test_nothing_to_undo_redo_or_reset_is_no_round() -> None:
 
 
 @pytest.mark.parametrize(
-    "action", [Add(Click((5, 0, 0), Label.FOREGROUND)), Delete(1), Delete(-1)], ids=str
+    "action",
+    [
+        add(Click((5, 0, 0), Label.FOREGROUND)),
+        Delete(1),
+        Delete(-1),
+        Move(1, (0, 0, 0)),
+        Move(0, (0, 0, 7)),
+        Draw(Stroke(True, ((0, 6, 0),), 1.0)),
+        Draw(Stroke(True, ((0, 0, 0), (0, -1, 0)), 1.0)),
+        StartFrom(PackedMask.empty((5, 6, 8))),
+        SelectObject(2),
+        RenameObject(2, "Node"),
+        RecolourObject(2, "#112233"),
+        DeleteObject(2),
+        DeleteObject(1),
+    ],
+    ids=str,
 )
 def test_an_impossible_action_is_refused_and_changes_nothing(action: Action) -> None:
-    session = after(Add(FIRST))
+    session = after(add(FIRST))
     with pytest.raises(InvalidInput):
         session.apply(action, Network())
-    assert state(session) == state(after(Add(FIRST)))
+    assert state(session) == state(after(add(FIRST)))
     assert not session.can_redo
+    assert session.log == (add(FIRST),)
 
 
-def test_another_checkpoint_answers_the_same_clicks_round_by_round() -> None:
-    session = after(Add(FIRST), Add(SECOND), Add(THIRD), Delete(1))
+def test_another_checkpoint_answers_everything_again_and_undo_still_works() -> None:
+    actions = (add(FIRST), PAINTED, add(SECOND), Accept(), add(THIRD), Delete(0), Undo())
+    session = AnnotationSession.from_log(actions, lambda *_: np.zeros(SHAPE, bool), SPACING)
     session.replay(Network())
-    assert state(session) == state(after(Add(FIRST), Add(THIRD)))
-    session.apply(Undo(), Network())
-    assert state(session) == state(after(Add(FIRST)))
+    assert state(session) == state(after(*actions))
+    assert session.can_redo
+    for count in range(5, -1, -1):
+        assert state(session) == state(after(*actions[:count]))
+        session.apply(Undo(), Network())
+
+
+VOXELS = st.tuples(*[st.integers(0, size) for size in SHAPE])
+CLICKS = st.builds(Click, VOXELS, st.sampled_from(Label))
+IDS = st.integers(1, 4)
+MASKS = st.lists(
+    st.lists(st.integers(0, 209)).map(
+        lambda voxels: PackedMask.pack(np.isin(np.arange(210), voxels).reshape(SHAPE))
+    ),
+    min_size=1,
+    max_size=2,
+)
+ACTIONS: st.SearchStrategy[Action] = st.one_of(
+    st.builds(lambda clicks: Add(tuple(clicks)), st.lists(CLICKS, min_size=1, max_size=3)),
+    st.builds(Move, st.integers(0, 3), VOXELS),
+    st.builds(Delete, st.integers(0, 3)),
+    st.builds(
+        lambda paint, path, radius: Draw(Stroke(paint, tuple(path), radius)),
+        st.booleans(),
+        st.lists(VOXELS, min_size=1, max_size=3),
+        st.floats(0.1, 4),
+    ),
+    st.builds(lambda masks: StartFrom(masks[0], tuple(masks[1:])), MASKS),
+    st.sampled_from([Reset(), Accept(), NewObject(), NewObject("Node", "#112233")]),
+    st.sampled_from([Undo(), Redo()]),
+    st.builds(SelectObject, IDS),
+    st.builds(RenameObject, IDS, st.sampled_from(["Node", "Läsion"])),
+    st.builds(RecolourObject, IDS, st.just("#A1B2C3")),
+    st.builds(DeleteObject, IDS),
+)
+
+
+def attempted(actions: list[Action]) -> AnnotationSession:
+    """A session after those of the actions that are possible."""
+    network = Network()
+    session = AnnotationSession(network, SPACING)
+    for action in actions:
+        try:
+            session.apply(action, network)
+        except InvalidInput:
+            continue
+    return session
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ACTIONS, max_size=14))
+def test_a_saved_session_replays_to_the_same_masks(actions: list[Action]) -> None:
+    session = attempted(actions)
+    saved = json.dumps([action_to_json(action) for action in session.log])
+    log = [parse_action(entry) for entry in json.loads(saved)]
+    again = AnnotationSession.from_log(log, Network(), SPACING)
+    assert state(again) == state(session)
+    assert (again.can_undo, again.can_redo) == (session.can_undo, session.can_redo)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ACTIONS, max_size=14), st.integers(0, 14))
+def test_undoing_and_redoing_as_often_changes_nothing(actions: list[Action], count: int) -> None:
+    session = attempted(actions)
+    before = state(session)
+    undone = 0
+    while session.can_undo and undone < count:
+        session.apply(Undo(), Network())
+        undone += 1
+    for _ in range(undone):
+        session.apply(Redo(), Network())
+    assert state(session) == before
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ACTIONS, max_size=14))
+def test_every_mask_is_a_fold_over_the_objects_own_steps(actions: list[Action]) -> None:
+    session = attempted(actions)
+    for item in session.scene.objects:
+        start = item.round.start
+        base = [StartFrom(start.mask), *item.round.steps]
+        alone = AnnotationSession.from_log(base, Network(), SPACING)
+        assert alone.current.mask == item.round.mask
+        assert alone.current.clicks == item.round.clicks
