@@ -1,4 +1,4 @@
-"""``python -m caiseg``: segment a scan from a terminal."""
+"""``python -m caiseg``: segment a scan, or replay a session, from a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from caiseg import CAISegPredictor, Click, InvalidInput, Label, load_volume, replay_clicks
+from caiseg import CAISegPredictor, Click, InvalidInput, Label, Volume, load_volume, replay_clicks
+from caiseg.annotation.session_file import SessionFile, replay_session
+
+CheckpointOption = Annotated[Path, typer.Option(help="A .safetensors checkpoint.")]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+OutOption = Annotated[Path, typer.Option(help="Where the mask goes, .nii or .nii.gz.")]
+VolumeOption = Annotated[
+    int | None, typer.Option("--volume", help="Which volume of a 4-D scan, from 0.")
+]
+SeriesOption = Annotated[
+    str | None, typer.Option(help="UID or description of the DICOM series, of several.")
+]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -33,13 +44,15 @@ def parse_click(text: str) -> Click:
 @app.command()
 def segment(
     scan: Annotated[Path, typer.Argument(help="NIfTI, NRRD, MHA or a zipped DICOM series.")],
-    checkpoint: Annotated[Path, typer.Option(help="A .safetensors checkpoint.")],
-    out: Annotated[Path, typer.Option(help="Where the mask goes, .nii or .nii.gz.")],
+    checkpoint: CheckpointOption,
+    out: OutOption,
     click: Annotated[
         list[str] | None,
         typer.Option(help="i,j,k,fg or i,j,k,bg, in time order; may be repeated."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    volume: VolumeOption = None,
+    series: SeriesOption = None,
+    device: DeviceOption = "auto",
 ) -> None:
     """Outline the lesion in SCAN and write its mask in the scan's own geometry.
 
@@ -47,15 +60,51 @@ def segment(
     the app's read-out shows them. Without a click the first mask is written.
     """
     clicks = [parse_click(text) for text in click or ()]
-    volume = load_volume(scan)
-    for notice in volume.notices:
-        typer.echo(notice, err=True)
+    opened = _open(scan, volume, series)
     predictor = CAISegPredictor.from_checkpoint(checkpoint, device)
-    *_, result = replay_clicks(predictor, predictor.encode(volume), clicks)
-    volume.save_mask(result.mask, out)
+    *_, result = replay_clicks(predictor, predictor.encode(opened), clicks)
+    opened.save_mask(result.mask, out)
+    voxels = int(result.mask.sum())
+    typer.echo(f"{out}: {voxels} voxels, {_millilitres(voxels, opened):.1f} mL")
+
+
+@app.command()
+def replay(
+    session: Annotated[Path, typer.Argument(help="A session file (.json) that the app saved.")],
+    scan: Annotated[Path, typer.Option(help="The scan that was annotated.")],
+    checkpoint: CheckpointOption,
+    out: OutOption,
+    volume: VolumeOption = None,
+    series: SeriesOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Do everything in SESSION again and write the mask that it led to, as the app saves it.
+
+    The n-th object of the list has label n. Another scan or checkpoint than those of the session
+    are refused, because the mask would be another one.
+    """
+    document = SessionFile.read(session)
+    opened = _open(scan, volume, series)
+    predictor = CAISegPredictor.from_checkpoint(checkpoint, device)
+    scene = replay_session(document, opened, predictor).scene
+    opened.save_mask(scene.labels, out)
+    for label, item in enumerate(scene.objects, start=1):
+        voxels = scene.masks[item.object_id].voxels
+        typer.echo(
+            f"{out}: {label} {item.name}, {voxels} voxels, {_millilitres(voxels, opened):.1f} mL"
+        )
+
+
+def _open(scan: Path, volume: int | None, series: str | None) -> Volume:
+    opened = load_volume(scan, volume_index=volume, series=series)
+    for notice in opened.notices:
+        typer.echo(notice, err=True)
+    return opened
+
+
+def _millilitres(voxels: int, volume: Volume) -> float:
     i, j, k = volume.spacing
-    volume_ml = float(result.mask.sum()) * i * j * k / 1000
-    typer.echo(f"{out}: {int(result.mask.sum())} voxels, {volume_ml:.1f} mL")
+    return voxels * i * j * k / 1000
 
 
 def main() -> None:
