@@ -7,9 +7,9 @@ from pathlib import Path
 
 from caiseg.errors import InvalidInput
 from train.config import ExperimentConfig
-from train.dataset import prepare_case
 from train.files import CannotWrite
 from train.manifest import Case
+from train.prepared import prepare_case
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,13 @@ from rich.progress import (
     track,
 )
 
-from caiseg.checkpoint import load_checkpoint
+from caiseg.checkpoint import file_hash
 from train.circumstances import commit
 from train.config import ExperimentConfig
-from train.dataset import PreparedCase, prepare_case
+from train.dataset import StoredCases
 from train.manifest import Case, read_manifest, select, split_hash
+from train.methods.checkpoints import load_network
+from train.prepared import prepare_case
 from train.run_folder import RunFolder
 from train.trainer import Trainer
 
@@ -85,9 +87,9 @@ def fit(config: ExperimentConfig, options: FitOptions) -> None:
         if options.resume:
             trainer.resume()
         elif options.initial is not None:
-            checkpoint = load_checkpoint(options.initial)
-            trainer.start_from(checkpoint.network)
-            started_from = f"{checkpoint.info.name}, sha256 {checkpoint.sha256[:16]}"
+            network, info = load_network(options.initial)
+            trainer.start_from(network)
+            started_from = f"{info.name}, sha256 {file_hash(options.initial)[:16]}"
         if fabric.is_global_zero and not (options.resume and folder.provenance_path.is_file()):
             folder.write_provenance(provenance(config, options, cases, started_from))
         trainer.run()
@@ -102,6 +104,7 @@ def provenance(
     """What a model card says about a run; names of files without their folders."""
     counts = Counter(case.split for case in cases)
     processes = options.devices * options.nodes
+    method = "" if config.method == "caiseg" else f" --method {config.method}"
     return {
         "config": config.name,
         "manifest": options.manifest.name,
@@ -110,7 +113,7 @@ def provenance(
         "started from": started_from or "random weights",
         "seed": config.seed,
         "command": f"python -m train fit --config {options.config_name} "
-        f"--manifest {options.manifest.name} --out RUN",
+        f"--manifest {options.manifest.name} --out RUN{method}",
         "commit": commit(),
         "hardware": f"{processes} process(es) on {options.accelerator}, {os.cpu_count()} cores",
         "versions": f"torch {torch.__version__}, torchio {torchio.__version__}",
@@ -119,11 +122,11 @@ def provenance(
 
 def _prepare(
     cases: Sequence[Case], config: ExperimentConfig, options: FitOptions, console: Console
-) -> list[PreparedCase]:
-    return [
+) -> StoredCases:
+    return StoredCases(
         prepare_case(case, config.preprocessing, config.data, options.cache)
         for case in track(cases, "reading scans", console=console, transient=True)
-    ]
+    )
 
 
 def _progress(console: Console) -> Progress:

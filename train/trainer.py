@@ -1,4 +1,4 @@
-"""The training loop: VNet pre-training, then CAISeg, on Lightning Fabric."""
+"""The training loop: first without clicks, then with them, on Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from torch.profiler import record_function
 from torch.utils.data import DataLoader
 
 from caiseg.errors import InvalidInput
-from caiseg.network import CAISeg
 from train.config import ExperimentConfig
-from train.dataset import EpochSampler, PreparedCase, TrainingSamples
+from train.dataset import CaseSource, EpochSampler, TrainingSamples
+from train.methods.trainable import Network, build_network, training_step
+from train.prepared import PreparedCase
 from train.run_folder import RunFolder, cpu_copy
 from train.schedule import learning_rate, mu_at
-from train.steps import Phase, TrainingStep
+from train.steps import Phase
 from train.validation import ValidationResult, validate
 
 VALIDATION_CLICKS = 3
@@ -38,7 +39,7 @@ class Trainer:
 
     Args:
         config: The experiment.
-        train_cases: Prepared training cases.
+        train_cases: Where training samples come from.
         val_cases: Prepared validation cases; may be empty.
         folder: Where state, metrics and the best weights go.
         fabric: Launched; decides device, precision and processes.
@@ -50,7 +51,7 @@ class Trainer:
     def __init__(
         self,
         config: ExperimentConfig,
-        train_cases: Sequence[PreparedCase],
+        train_cases: CaseSource,
         val_cases: Sequence[PreparedCase],
         folder: RunFolder,
         fabric: Fabric,
@@ -75,13 +76,13 @@ class Trainer:
         self.samples = TrainingSamples(train_cases, config)
         self.val_cases = val_cases
         torch.manual_seed(config.seed)
-        self.network = CAISeg(config.network)
+        self.network = build_network(config.method, config.network)
         schedule = config.schedule
         optimizer = torch.optim.Adam(
             self.network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
         self.step_module, self.optimizer = fabric.setup(
-            TrainingStep(self.network, config), optimizer
+            training_step(self.network, config), optimizer
         )
         self.average = (
             AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(schedule.ema_decay))
@@ -104,16 +105,21 @@ class Trainer:
         return math.ceil(len(self.samples) / self.config.schedule.batch_size)
 
     @property
-    def evaluated_network(self) -> CAISeg:
+    def evaluated_network(self) -> Network:
         """The network that is validated and exported: the average where there is one."""
         return self.network if self.average is None else self.average.module  # type: ignore[return-value]
 
-    def start_from(self, weights: CAISeg) -> None:
+    def start_from(self, weights: Network) -> None:
         """Begin with the weights of a trained network instead of random ones.
 
         Raises:
-            InvalidInput: The network has other sizes than the config's.
+            InvalidInput: The network is another method's or has other sizes than the config's.
         """
+        if type(weights) is not type(self.network):
+            raise InvalidInput(
+                f"The checkpoint to start from holds no network of {self.config.method}; choose "
+                "one of that method, or name the checkpoint's with --method."
+            )
         try:
             self.network.load_state_dict(weights.state_dict())
         except RuntimeError:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from caiseg.network import CAISeg
+from caiseg.clicks import Click
 from caiseg.preprocessing import normalise_intensities
-from caiseg.tiling import EncodedTiles
 from train.click_simulation import next_click
 from train.config import ExperimentConfig
-from train.dataset import PreparedCase
 from train.evaluation.metrics import dice_score
+from train.methods.trainable import Network, open_scan
+from train.prepared import PreparedCase
 from train.rounds import click_tensors
 
 
@@ -34,7 +34,7 @@ class ValidationResult:
 
 
 def validate(
-    network: CAISeg, cases: Sequence[PreparedCase], config: ExperimentConfig, clicks: int
+    network: Network, cases: Sequence[PreparedCase], config: ExperimentConfig, clicks: int
 ) -> ValidationResult:
     """Click at the centre of the largest error, ``clicks`` times, in whole scans.
 
@@ -50,21 +50,21 @@ def validate(
     curves, obeyed, harmful = [], [], []
     for case in cases:
         image = normalise_intensities(case.image, config.preprocessing.modality).to(device)
-        tiles = EncodedTiles(
-            network, image, case.spacing.to(device), config.preprocessing.patch_size
-        )
+        scan = open_scan(network, image, case.spacing.to(device), config.preprocessing.patch_size)
         lesion = case.lesion.numpy()
         i, j, k = case.spacing.tolist()
-        placed = []
-        mask = (tiles.blend({}) > 0).cpu().numpy()
+        placed: list[Click] = []
+        mask = (
+            (scan.logits(*click_tensors(placed, device), torch.zeros_like(image)) > 0).cpu().numpy()
+        )
         curve = [dice_score(mask, lesion)]
         for _ in range(clicks):
             click = next_click(mask, lesion, (i, j, k))
             if click is not None:
                 placed.append(click)
                 previous = torch.from_numpy(mask.astype(np.float32)).to(device)
-                answers = tiles.answer(*click_tensors(placed, device), previous)
-                mask = (tiles.blend(answers) > 0).cpu().numpy()
+                logits = scan.logits(*click_tensors(placed, device), previous)
+                mask = (logits > 0).cpu().numpy()
                 obeyed.append(bool(mask[click.voxel]) == bool(click.label))
                 harmful.append(dice_score(mask, lesion) < curve[-1])
             curve.append(dice_score(mask, lesion))

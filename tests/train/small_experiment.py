@@ -13,7 +13,8 @@ import yaml
 
 from caiseg.synthetic import SyntheticScanConfig, generate_scan
 from train.config import ExperimentConfig
-from train.dataset import PreparedCase
+from train.dataset import StoredCases
+from train.prepared import PreparedCase
 
 SCANS = SyntheticScanConfig(
     shape=(32, 32, 16), spacing=(5.0, 5.0, 10.0), lesion_count=(1, 1), lesion_radius=(20.0, 28.0)
@@ -73,9 +74,9 @@ def write_manifest(folder: Path, train: int = 4, val: int = 1) -> Path:
     return path
 
 
-def prepared_cases(count: int = 3) -> list[PreparedCase]:
+def prepared_cases(count: int = 3) -> StoredCases:
     """Synthetic scans as they come from preparation, without going through files."""
-    cases = []
+    cases = StoredCases()
     for number in range(count):
         scan = generate_scan(SCANS, number)
         image = torch.from_numpy(scan.image.astype(np.float32))

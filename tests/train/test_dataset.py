@@ -15,23 +15,23 @@ from torch.utils.data import DataLoader
 from caiseg.errors import InvalidInput
 from tests.train.small_experiment import prepared_cases, small_config, write_manifest
 from train.config import AugmentationConfig, DataConfig
+from train.crops import random_crop
 from train.dataset import (
     EpochSampler,
-    PreparedCase,
     SampleKey,
+    StoredCases,
     TrainingSamples,
     augmentation,
-    prepare_case,
-    random_crop,
 )
 from train.manifest import Case, read_manifest
+from train.prepared import PreparedCase, prepare_case
 
 CONFIG = small_config(data={"crop_size": [16, 16, 16]}, augmentation={"p": 1.0, "gamma": 0.3})
 KEYS = [SampleKey(epoch, case, repeat) for epoch in (0, 1) for case in (0, 1) for repeat in (0, 1)]
 
 
 @pytest.fixture(scope="module")
-def cases() -> list[PreparedCase]:
+def cases() -> StoredCases:
     return prepared_cases(3)
 
 
@@ -41,7 +41,7 @@ def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
         assert torch.equal(tensor, second[name]), name
 
 
-def test_a_sample_has_the_documented_shapes_and_values(cases: list[PreparedCase]) -> None:
+def test_a_sample_has_the_documented_shapes_and_values(cases: StoredCases) -> None:
     sample = TrainingSamples(cases, CONFIG)[SampleKey(4, 2, 1)]
     assert sample["image"].shape == sample["lesion"].shape == (1, 16, 16, 16)
     assert sample["image"].dtype == sample["lesion"].dtype == torch.float32
@@ -51,7 +51,7 @@ def test_a_sample_has_the_documented_shapes_and_values(cases: list[PreparedCase]
 
 
 def test_the_same_key_gives_the_same_sample_whatever_came_before(
-    cases: list[PreparedCase],
+    cases: StoredCases,
 ) -> None:
     samples = TrainingSamples(cases, CONFIG)
     first = samples[KEYS[3]]
@@ -61,7 +61,7 @@ def test_the_same_key_gives_the_same_sample_whatever_came_before(
     assert_same(TrainingSamples(cases, CONFIG)[KEYS[3]], first)
 
 
-def test_epoch_case_repeat_and_seed_each_give_another_sample(cases: list[PreparedCase]) -> None:
+def test_epoch_case_repeat_and_seed_each_give_another_sample(cases: StoredCases) -> None:
     samples = TrainingSamples(cases, CONFIG)
     images = [samples[key]["image"] for key in KEYS]
     other_seed = CONFIG.model_copy(update={"seed": 1})
@@ -70,13 +70,13 @@ def test_epoch_case_repeat_and_seed_each_give_another_sample(cases: list[Prepare
         assert not any(torch.equal(image, other) for other in images[:n])
 
 
-def test_drawing_a_sample_leaves_the_global_random_state_alone(cases: list[PreparedCase]) -> None:
+def test_drawing_a_sample_leaves_the_global_random_state_alone(cases: StoredCases) -> None:
     before = torch.get_rng_state()
     TrainingSamples(cases, CONFIG)[KEYS[0]]
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_worker_processes_give_the_samples_of_this_one(cases: list[PreparedCase]) -> None:
+def test_worker_processes_give_the_samples_of_this_one(cases: StoredCases) -> None:
     samples = TrainingSamples(cases, CONFIG)
     sampler: Any = KEYS
     loader = DataLoader(samples, batch_size=None, sampler=sampler, num_workers=2)
@@ -89,7 +89,7 @@ def test_image_and_lesion_move_together() -> None:
     lesion[5:12, 8:15, 10:18] = True
     case = PreparedCase("a", 3.0 * lesion + 0.01, lesion, torch.ones(3))
     config = small_config(augmentation={"p": 1.0, "noise_std": 0.0, "bias_field": False})
-    samples = TrainingSamples([case], config)
+    samples = TrainingSamples(StoredCases([case]), config)
     for repeat in range(4):
         sample = samples[SampleKey(0, 0, repeat)]
         inside = sample["lesion"] > 0
@@ -117,7 +117,7 @@ def test_every_augmentation_has_its_own_probability() -> None:
 
 
 def test_without_augmentation_and_with_a_crop_of_its_size_the_scan_stays(
-    cases: list[PreparedCase],
+    cases: StoredCases,
 ) -> None:
     config = small_config(data={"crop_size": [32, 32, 16]}, augmentation={"p": 0.0})
     sample = TrainingSamples(cases, config)[SampleKey(0, 1, 0)]

@@ -12,7 +12,8 @@ import torchio as tio
 from caiseg.errors import InvalidInput
 from caiseg.network_config import ISOTROPIC, THICK_SLICES
 from train.config import CONFIG_FOLDER, ExperimentConfig, load_config
-from train.dataset import PreparedCase, SampleKey, TrainingSamples, augmentation
+from train.dataset import SampleKey, StoredCases, TrainingSamples, augmentation
+from train.prepared import PreparedCase
 from train.splits import draw_split
 
 PAPER = ("msd_brain", "msd_colon", "msd_lung", "msd_pancreas")
@@ -166,7 +167,7 @@ def test_a_scan_size_crops_and_pads_around_the_centre_before_training_crops() ->
     image[22] = torch.rand(20, 16) + 2
     lesion = image > 1.5
     case = PreparedCase("a", image, lesion, torch.tensor([2.0, 2.0, 4.0]))
-    sample = TrainingSamples([case], config)[SampleKey(0, 0, 0)]
+    sample = TrainingSamples(StoredCases([case]), config)[SampleKey(0, 0, 0)]
     expected = torch.zeros(32, 32, 16, dtype=torch.bool)
     expected[16, 6:26] = True
     torch.testing.assert_close(sample["lesion"][0], expected.float())

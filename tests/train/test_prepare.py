@@ -29,11 +29,11 @@ from tests.train.labelled_scans import (
 )
 from train.cli import main
 from train.config import ExperimentConfig
-from train.dataset import prepare_case
 from train.examination import Finding
 from train.files import CannotWrite, replacing
 from train.manifest import Case, read_manifest
 from train.prepare import PrepareOptions, prepare
+from train.prepared import prepare_case
 from train.workers import map_in_workers
 
 CONFIG = small_config()

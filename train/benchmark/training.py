@@ -17,7 +17,8 @@ from torch.profiler import ProfilerActivity, profile
 from caiseg.synthetic import SyntheticScanConfig, generate_scan
 from train.benchmark.report import Measurement
 from train.config import ExperimentConfig
-from train.dataset import PreparedCase, SampleKey
+from train.dataset import SampleKey, StoredCases
+from train.prepared import PreparedCase
 from train.run_folder import RunFolder
 from train.steps import PARTS
 from train.trainer import BACKWARD, OPTIMIZER, Trainer
@@ -94,11 +95,11 @@ def _interactive_only(config: ExperimentConfig, steps: int) -> ExperimentConfig:
     return config.model_copy(update={"schedule": schedule})
 
 
-def _cases(config: ExperimentConfig) -> list[PreparedCase]:
+def _cases(config: ExperimentConfig) -> StoredCases:
     """Generated scans of the size that training scans of this config have."""
     shape = config.data.scan_size or config.preprocessing.patch_size
     scans = SyntheticScanConfig(shape=shape, spacing=config.preprocessing.spacing)
-    cases = []
+    cases = StoredCases()
     for seed in range(CASES):
         scan = generate_scan(scans, seed)
         image = torch.from_numpy(scan.image)

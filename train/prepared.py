@@ -1,0 +1,160 @@
+"""Cases on the model grid: resampled once, kept in a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from caiseg.errors import InvalidInput
+from caiseg.grids import Grid, Spacing, model_grid, resample_to_model
+from caiseg.preprocessing import PreprocessingConfig
+from caiseg.volume import Volume
+from train.config import DataConfig
+from train.files import replacing
+from train.manifest import Case
+
+CACHE_FORMAT = 1
+"""Goes up when preparation or the files of the cache change."""
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A case on the model grid.
+
+    Attributes:
+        name: Name of the case.
+        image: Intensities before normalisation, shifted to start at 0 and scaled to unit standard
+            deviation, ``(I, J, K)`` float32.
+        lesion: ``(I, J, K)`` bool.
+        spacing: Voxel size ``(3,)`` in mm, close to the config's.
+        scan_hash: Hexadecimal SHA-256 of the scan's voxels and geometry.
+        notices: Reservations under which the scan was accepted.
+    """
+
+    name: str
+    image: Tensor
+    lesion: Tensor
+    spacing: Tensor
+    scan_hash: str = ""
+    notices: tuple[str, ...] = ()
+
+
+def prepare_case(
+    case: Case, preprocessing: PreprocessingConfig, data: DataConfig, cache: Path
+) -> PreparedCase:
+    """Resample a case to the model grid, or read the result of an earlier call.
+
+    The cache's key covers the settings and both files' sizes and times, so a changed file or
+    config is prepared again.
+
+    Raises:
+        InvalidInput: The case cannot be read, its scan has no contrast, or its mask no lesion.
+        CannotWrite: The cache cannot be written.
+    """
+    path = cache / f"{_cache_key(case, preprocessing, data)}.safetensors"
+    if path.is_file():
+        # A damaged file is no more than a missing one.
+        with suppress(SafetensorError):
+            return _read_prepared(case.name, path)
+    volume, lesion = case.load(data.label_values, data.channel)
+    _check_usable(case, volume, lesion, data)
+    image, share, spacing = on_model_grid(volume.data, lesion, volume.grid, preprocessing)
+    if float(share.max()) < 0.5:
+        raise InvalidInput(
+            f"Case {case.name}: the lesion in {case.mask} fills no voxel of "
+            f"{' × '.join(f'{step:g}' for step in spacing)} mm; train at a finer spacing or "
+            "leave the case out."
+        )
+    prepared = PreparedCase(
+        case.name, image, (share >= 0.5).contiguous(), torch.tensor(spacing).float(),
+        volume.content_hash, tuple(volume.notices),
+    )  # fmt: skip
+    _write_prepared(prepared, path)
+    # What is read back lies in the system's file cache, which many processes share.
+    return _read_prepared(case.name, path)
+
+
+def on_model_grid(
+    data: npt.NDArray[np.generic],
+    lesion: npt.NDArray[np.bool_],
+    grid: Grid,
+    preprocessing: PreprocessingConfig,
+) -> tuple[Tensor, Tensor, Spacing]:
+    """Resample a scan and its lesion to the model grid.
+
+    Args:
+        data: Intensities ``(I, J, K)``, finite.
+        lesion: ``(I, J, K)``.
+        grid: Where both lie.
+        preprocessing: Spacing and modality.
+
+    Returns:
+        Intensities as :class:`PreparedCase` holds them, the share of lesion in every voxel, both
+        float32 on the model grid, and that grid's spacing in mm.
+    """
+    model = model_grid(grid, preprocessing.spacing)
+    image = resample_to_model(data, grid, model)
+    if preprocessing.modality == "CT":
+        low, high = np.percentile(image.numpy(), (0.5, 99.5))
+        image = image.clamp(float(low), float(high))
+    image = (image - image.min()) / image.std().clamp(min=1e-6)
+    share = resample_to_model(lesion.astype(np.float32), grid, model)
+    return image.contiguous(), share, model.spacing
+
+
+def _check_usable(
+    case: Case, volume: Volume, lesion: npt.NDArray[np.bool_], data: DataConfig
+) -> None:
+    if volume.data.min() == volume.data.max():
+        raise InvalidInput(
+            f"Case {case.name}: every voxel of {case.image} has the same value, "
+            f"{volume.data.flat[0]:g}; export it again."
+        )
+    if not lesion.any():
+        values = ", ".join(str(value) for value in data.label_values or ())
+        asked = f"of the data.label_values {values}" if values else "above 0"
+        raise InvalidInput(f"Case {case.name}: the mask {case.mask} has no voxel {asked}.")
+
+
+def _read_prepared(name: str, path: Path) -> PreparedCase:
+    with safe_open(path, framework="pt") as file:
+        facts = file.metadata()
+        return PreparedCase(
+            name, file.get_tensor("image"), file.get_tensor("lesion"), file.get_tensor("spacing"),
+            facts["scan_hash"], tuple(json.loads(facts["notices"])),
+        )  # fmt: skip
+
+
+def _write_prepared(prepared: PreparedCase, path: Path) -> None:
+    tensors = {
+        "image": prepared.image, "lesion": prepared.lesion, "spacing": prepared.spacing,
+    }  # fmt: skip
+    facts = {"scan_hash": prepared.scan_hash, "notices": json.dumps(prepared.notices)}
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata=facts)
+
+
+def _cache_key(case: Case, preprocessing: PreprocessingConfig, data: DataConfig) -> str:
+    files = [(str(path.resolve()), *_stamp(path)) for path in (case.image, case.mask)]
+    settings = preprocessing.model_dump(include={"modality", "spacing"})
+    chosen = [data.label_values, case.volume_index(data.channel)]
+    document = json.dumps([CACHE_FORMAT, files, settings, chosen], sort_keys=True)
+    return hashlib.sha256(document.encode()).hexdigest()[:24]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
+    return status.st_size, status.st_mtime_ns
