@@ -24,8 +24,11 @@ function attachControls(element, views, commands) {
   on("[data-role=opacity]", "input", (slider) => commands.setOpacity(slider.value));
   on("[data-role=window]", "change", (menu) => commands.chooseWindow(menu.value));
   on("[data-role=model]", "change", () => commands.switchModel());
+  on("[data-role=plot]", "dblclick", () => commands.enlarge("surface"));
   for (const view of views) {
     attachPointer(view, commands);
+    attachTouch(view, commands);
+    attachWheel(view, commands);
     view.section.addEventListener("focus", () => commands.activate(view));
     for (const input of [view.slider, view.number]) {
       input.addEventListener("input", () => commands.setSlice(view, input.valueAsNumber));

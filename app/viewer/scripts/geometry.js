@@ -107,6 +107,10 @@ function worldInWords(world) {
     .join("  ");
 }
 
+function distanceOf(a, b) {
+  return Math.hypot(a.x - b.x, a.y - b.y);
+}
+
 function clampVoxel(grid, voxel) {
   return voxel.map((index, axis) => Math.min(Math.max(index, 0), grid.shape[axis] - 1));
 }

@@ -1,17 +1,17 @@
-// What the mouse, pen and fingers do on a view.
+// What the buttons of mouse and pen do on a view; see touch.js for fingers, wheel.js for the wheel.
 //
 // Left click: place a click (Ctrl or ⌘: of the other label). Left drag or Shift + move: crosshair.
-// Right drag: window and level. Middle drag or Space + drag: pan. Wheel: slices. Ctrl + wheel: zoom.
+// Right drag: window and level. Middle drag or Space + drag: pan.
 
 // A press that moves less than this, in CSS pixels, is a click.
 const CLICK_SLACK = 4;
-// Wheels report about this much a notch; trackpads report many small amounts instead.
-const WHEEL_NOTCH = 100;
 
 function attachPointer(view, tools) {
   const { canvas, stage } = view;
   let press = null;
-  let rolled = 0;
+
+  // Fingers are for touch.js, but a tool that draws may ask for them.
+  const isForUs = (event) => event.pointerType !== "touch" || tools.drawsByTouch();
 
   const dragKind = (event) => {
     if (event.button === 1 || (event.button === 0 && tools.spaceHeld())) return "pan";
@@ -20,7 +20,7 @@ function attachPointer(view, tools) {
   };
 
   canvas.addEventListener("pointerdown", (event) => {
-    const kind = stage.volume ? dragKind(event) : null;
+    const kind = stage.volume && isForUs(event) ? dragKind(event) : null;
     if (!kind) return;
     event.preventDefault();
     view.section.focus({ preventScroll: true });
@@ -36,7 +36,7 @@ function attachPointer(view, tools) {
   });
 
   canvas.addEventListener("pointermove", (event) => {
-    if (!stage.volume) return;
+    if (!stage.volume || !isForUs(event)) return;
     if (press) drag(event);
     const voxel = view.voxelUnder(event);
     if (event.shiftKey && !press && voxel) tools.moveCross(voxel);
@@ -45,10 +45,7 @@ function attachPointer(view, tools) {
 
   canvas.addEventListener("pointerup", (event) => {
     if (!press) return;
-    const voxel = view.voxelUnder(event);
-    if (press.kind === "point" && !press.moved && voxel) {
-      tools.click(voxel, event.ctrlKey || event.metaKey);
-    }
+    if (press.kind === "point" && !press.moved) tools.tap(view, event);
     press = null;
   });
 
@@ -73,48 +70,7 @@ function attachPointer(view, tools) {
       tools.setWindow(draggedWindow(press.window, dx, dy, view.size));
     } else {
       const voxel = view.voxelUnder(event);
-      if (voxel && event.pointerType !== "touch") tools.moveCross(voxel);
+      if (voxel) tools.moveCross(voxel);
     }
   }
-
-  canvas.addEventListener(
-    "wheel",
-    (event) => {
-      if (!stage.volume) return;
-      event.preventDefault();
-      const amount = wheelPixels(event);
-      if (event.ctrlKey || event.metaKey) {
-        const factor = Math.exp(-amount / (WHEEL_NOTCH * 4));
-        view.setCamera(zoomedAt(view.camera, view.size, view.pointUnder(event), factor));
-        return;
-      }
-      if (Math.abs(amount) >= WHEEL_NOTCH / 2) {
-        rolled = 0;
-        const notches = Math.max(1, Math.round(Math.abs(amount) / (WHEEL_NOTCH * 1.2)));
-        tools.stepSlice(view, -Math.sign(amount) * notches);
-        return;
-      }
-      rolled += amount;
-      const steps = Math.trunc(rolled / (WHEEL_NOTCH / 4));
-      rolled -= steps * (WHEEL_NOTCH / 4);
-      if (steps) tools.stepSlice(view, -steps);
-    },
-    { passive: false },
-  );
-}
-
-function wheelPixels(event) {
-  // Browsers divide a notch by the zoom of the page.
-  const perUnit = [window.devicePixelRatio, WHEEL_NOTCH / 3, WHEEL_NOTCH][event.deltaMode];
-  // Shift turns the wheel sideways in some browsers.
-  return (event.deltaY || event.deltaX) * perUnit;
-}
-
-// Right drag: a whole view's width doubles the width of the window or makes it vanish; a whole
-// view's height moves its level by its width.
-function draggedWindow(window, dx, dy, size) {
-  const width = window.high - window.low;
-  const level = (window.high + window.low) / 2 + (dy / size.height) * width;
-  const newWidth = width * Math.exp((2 * dx) / size.width);
-  return { name: "Custom", low: level - newWidth / 2, high: level + newWidth / 2 };
 }

@@ -58,6 +58,10 @@ const commands = {
     dialogue.act(action);
     showDialogue();
   },
+  // Of the click that was made a moment ago.
+  takeBackClick() {
+    commands.act({ do: "undo" });
+  },
   deleteClick(index) {
     commands.act({ do: "delete", index });
   },
@@ -120,11 +124,14 @@ const commands = {
     find("help-sheet").showModal();
   },
   spaceHeld: () => false,
+  // Whether one finger draws instead of moving through the slices.
+  drawsByTouch: () => false,
 };
 
 const panel = new Panel(find, commands);
 const surface = new SurfaceView(find);
 Object.assign(commands, lookingCommands({ element, find, stage, views, redraw, panel }));
+commands.tap = tapCommand(commands);
 commands.toggleTheme = attachTheme(find("theme"));
 
 function redraw() {

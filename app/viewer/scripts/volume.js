@@ -47,3 +47,12 @@ function greyTable(description, window) {
   }
   return table;
 }
+
+// Right drag: a whole view's width doubles the width of the window or makes it vanish; a whole
+// view's height moves its level by its width.
+function draggedWindow(window, dx, dy, size) {
+  const width = window.high - window.low;
+  const level = (window.high + window.low) / 2 + (dy / size.height) * width;
+  const newWidth = width * Math.exp((2 * dx) / size.width);
+  return { name: "Custom", low: level - newWidth / 2, high: level + newWidth / 2 };
+}
