@@ -12,6 +12,8 @@ from pathlib import Path
 from caiseg.errors import InvalidInput
 from train.methods.base import LoadedMethod, MethodEntry
 from train.methods.checkpoints import load_caiseg, load_click_network
+from train.methods.graph_cuts import load_graph_cuts
+from train.methods.random_walker import load_random_walker
 
 __all__ = ["METHODS", "LoadedMethod", "MethodEntry", "load_method"]
 
@@ -27,6 +29,8 @@ METHODS: dict[str, MethodEntry] = {
     "mideepseg": MethodEntry(
         "VNet with geodesic click maps as input", partial(load_click_network, "mideepseg")
     ),
+    "random_walker": MethodEntry("Grady's random walker", load_random_walker, weights="none"),
+    "graph_cuts": MethodEntry("Boykov and Jolly's graph cuts", load_graph_cuts, weights="none"),
 }
 """Every method by the name that ``--method`` takes."""
 

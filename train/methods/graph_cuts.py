@@ -1,0 +1,126 @@
+"""``graph_cuts``: the cheapest cut between clicks (Boykov & Jolly 2001), through PyMaxflow.
+
+A voxel pays for a label as its intensity is unlike that label's clicked surroundings, and two
+neighbours pay for different labels unless an edge of intensity lies between them; the minimum cut
+gives the mask that costs least. It works in a box around the clicks on a bounded grid
+(:mod:`train.methods.region`), whose border counts as background. Before the first foreground click
+the mask is empty. The previous mask is not used: the clicks alone decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import maxflow
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import ndimage
+
+from caiseg.clicks import Click, Label
+from caiseg.errors import InvalidInput
+from caiseg.volume import Volume
+from train.methods.base import LoadedMethod, Segmentation
+from train.methods.region import MARGIN_MM, MAX_VOXELS, FloatArray, Region
+
+SURROUNDINGS_MM = 5.0
+"""Voxels within this distance of a click show what its label looks like."""
+BINS = 32
+"""Of the intensity histograms."""
+INTENSITY_WEIGHT = 0.3
+"""Weight of intensities against edges."""
+CERTAIN = 1e6
+"""Cost of giving a known voxel the other label."""
+
+
+class GraphCuts:
+    """Boykov and Jolly's interactive graph cuts on the region around the clicks."""
+
+    def encode(self, volume: Volume) -> Volume:
+        """Nothing of a scan can be computed ahead."""
+        return volume
+
+    def segment(
+        self,
+        scan: Volume,
+        clicks: Sequence[Click],
+        previous_mask: npt.NDArray[np.bool_] | None = None,
+    ) -> Segmentation:
+        """Answer all clicks so far.
+
+        Raises:
+            InvalidInput: A click lies outside the scan.
+        """
+        if not any(click.label is Label.FOREGROUND for click in clicks):
+            return Segmentation(np.zeros(scan.shape, dtype=np.bool_))
+        region = Region.around(scan, clicks)
+        seeds = region.seeds(clicks)
+        if not (seeds == int(Label.BACKGROUND)).any():
+            foreground = np.ones(region.image.shape, dtype=np.float32)
+        else:
+            foreground = cheapest_cut(region, seeds).astype(np.float32)
+        return Segmentation(region.to_display(foreground, clicks))
+
+
+def cheapest_cut(region: Region, seeds: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
+    """The foreground side of the minimum cut.
+
+    Args:
+        region: Image and voxel size.
+        seeds: Known labels ``(I, J, K)``: -1 unknown, 0 background, 1 foreground.
+    """
+    graph = maxflow.Graph[float]()
+    nodes = graph.add_grid_nodes(region.image.shape)
+    for axis, step in enumerate(region.spacing):
+        structure = np.zeros((3, 3, 3))
+        structure[tuple(2 if other == axis else 1 for other in range(3))] = 1
+        weights = _edge_weights(region.image, axis) * (min(region.spacing) / step)
+        graph.add_grid_edges(nodes, weights, structure, symmetric=True)
+    as_background, as_foreground = (
+        INTENSITY_WEIGHT * _unlikeness(region, seeds, label) for label in Label
+    )
+    as_background[seeds == int(Label.FOREGROUND)] = CERTAIN
+    as_foreground[seeds == int(Label.BACKGROUND)] = CERTAIN
+    # A voxel on the sink's side pays what ties it to the source.
+    graph.add_grid_tedges(nodes, as_background, as_foreground)
+    graph.maxflow()
+    sink_side: npt.NDArray[np.bool_] = graph.get_grid_segments(nodes)
+    return ~sink_side
+
+
+def _edge_weights(image: FloatArray, axis: int) -> FloatArray:
+    """Cost of a cut between every voxel and the next one along an axis, in [0, 1]."""
+    difference = np.abs(np.diff(image, axis=axis, append=np.take(image, [-1], axis=axis)))
+    typical = float(np.mean(difference**2)) or 1.0
+    weights: FloatArray = np.exp(-(difference**2) / (2 * typical)).astype(np.float32)
+    return weights
+
+
+def _unlikeness(region: Region, seeds: npt.NDArray[np.int8], label: Label) -> FloatArray:
+    """``-log p(intensity | label)``, from a smoothed histogram of the label's surroundings."""
+    known = seeds == int(label)
+    distance = ndimage.distance_transform_edt(~known, sampling=region.spacing)
+    shown = region.image[(distance <= SURROUNDINGS_MM) & (known | (seeds < 0))]
+    low, high = float(region.image.min()), float(region.image.max()) + 1e-6
+    counts, edges = np.histogram(shown, bins=BINS, range=(low, high))
+    density = ndimage.gaussian_filter1d(counts.astype(np.float64), 1.0, mode="nearest")
+    density = (density + 1e-3 * density.sum()) / (1 + BINS * 1e-3) / density.sum()
+    places = np.clip(np.digitize(region.image, edges) - 1, 0, BINS - 1)
+    unlikeness: FloatArray = -np.log(density[places]).astype(np.float32)
+    return unlikeness
+
+
+def load_graph_cuts(checkpoint: Path | None, device: str) -> LoadedMethod:
+    """The method; it has no weights and computes on the CPU.
+
+    Raises:
+        InvalidInput: A checkpoint was given.
+    """
+    if checkpoint is not None:
+        raise InvalidInput("The method graph_cuts has no weights; leave --checkpoint out.")
+    settings = (
+        f"intensity {INTENSITY_WEIGHT:g}, surroundings {SURROUNDINGS_MM:g} mm, {BINS} bins, "
+        f"margin {MARGIN_MM:g} mm, {MAX_VOXELS} voxels"
+    )
+    return LoadedMethod("graph_cuts", GraphCuts(), settings, torch.device("cpu"))
