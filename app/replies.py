@@ -56,7 +56,6 @@ def answer(scan: OpenScan, seconds: float, sentence: str = "") -> gr.HTML:
             "redo": session.can_redo,
             "seconds": seconds,
             "millilitres": measurements.millilitres(scene.masks[scene.active_id], scan.grid),
-            "mask": scene.masks[scene.active_id].to_json(),
             "active": scene.active_id,
             "objects": [_object(scene, item, scan.grid) for item in scene.objects],
         },

@@ -25,6 +25,7 @@ _SCRIPTS = (
     "volume.js",
     "mask.js",
     "layers.js",
+    "objects.js",
     "glyphs.js",
     "slice_view.js",
     "pointer.js",

@@ -131,7 +131,7 @@ def test_an_evicted_scan_goes_on_where_it_was(
     undo = [*one, {"do": "undo"}, {"do": "redo"}]
     updates = list(handlers.act({"scan": scan["id"], "actions": undo}, request(ANN)))
     assert "Reading the scan again" in stages(updates)
-    assert said(updates)["server_answer"]["mask"] == before["server_answer"]["mask"]
+    assert said(updates)["server_answer"]["objects"] == before["server_answer"]["objects"]
     assert evicted.resident is not None
 
 

@@ -31,10 +31,37 @@ class Dialogue {
     return this.actions.slice(this.answered ? this.answered.applied : 0);
   }
 
-  // The clicks to draw: those the mask on screen was made from, and those on their way.
+  // The clicks of the active object to draw: those the mask on screen was made from, as they will
+  // be after what is on its way.
   get clicks() {
-    const made = this.answered ? this.answered.clicks : [];
-    const onTheirWay = this.pending.filter((action) => action.do === "click");
-    return [...made, ...onTheirWay.map((action) => ({ ...action, pending: true }))];
+    return this.pending.reduce(clicksAfter, this.answered ? this.answered.clicks : []);
+  }
+
+  // The object that is active after what is on its way; null where only the server knows.
+  get active() {
+    const choice = this.pending.findLast(({ do: what }) => CHOOSES_OBJECT.has(what));
+    if (choice) return choice.do === "select" ? choice.object : null;
+    return this.answered ? this.answered.active : null;
+  }
+}
+
+const CHOOSES_OBJECT = new Set(["select", "new", "remove", "accept", "undo", "redo"]);
+
+function clicksAfter(clicks, action) {
+  const pending = true;
+  switch (action.do) {
+    case "click":
+      return [...clicks, { voxel: action.voxel, label: action.label, pending }];
+    case "clicks":
+      return [...clicks, ...action.clicks.map((click) => ({ ...click, pending }))];
+    case "move":
+      return clicks.map((click, place) =>
+        place === action.index ? { ...click, voxel: action.voxel, pending } : click);
+    case "delete":
+      return clicks.filter((_, place) => place !== action.index);
+    case "reset": case "new": case "select": case "accept": case "start":
+      return [];
+    default:
+      return clicks;
   }
 }

@@ -3,42 +3,65 @@
 // Of the palette of Okabe and Ito, which colour-blind eyes tell apart.
 const MASK_COLOUR = "#E69F00";
 
+// Holds the voxels of a box only, so that many objects of a large scan fit into memory.
 class Mask {
-  constructor(volume) {
-    this.volume = volume;
-    this.voxels = new Uint8Array(volume.voxels.length);
+  // grid: anything with the scan's `shape`.
+  constructor(grid) {
+    this.grid = grid;
     this.box = { start: [0, 0, 0], size: [0, 0, 0] };
+    // Those of the box, i fastest.
+    this.voxels = new Uint8Array(0);
     this.version = 0;
   }
 
-  // bits: one a voxel of the box, i fastest, the first in the lowest bit.
+  // bits: one a voxel of the box, the first in the lowest bit.
   set({ start, size }, bits) {
-    this.fillBox(() => 0);
     this.box = { start, size };
+    this.voxels = new Uint8Array(size[0] * size[1] * size[2]);
+    for (let place = 0; place < this.voxels.length; place += 1) {
+      this.voxels[place] = (bits[place >> 3] >> (place & 7)) & 1;
+    }
     this.version += 1;
-    let count = 0;
-    this.fillBox(() => {
-      const bit = (bits[count >> 3] >> (count & 7)) & 1;
-      count += 1;
-      return bit;
-    });
   }
 
-  fillBox(next) {
+  // Where the box keeps a voxel, or -1 outside it.
+  placeOf(i, j, k) {
     const { start, size } = this.box;
-    const [columns, rows] = this.volume.shape;
-    for (let k = start[2]; k < start[2] + size[2]; k += 1) {
-      for (let j = start[1]; j < start[1] + size[1]; j += 1) {
-        const first = columns * (j + rows * k);
-        for (let i = start[0]; i < start[0] + size[0]; i += 1) this.voxels[first + i] = next();
+    const [di, dj, dk] = [i - start[0], j - start[1], k - start[2]];
+    const inside = di >= 0 && dj >= 0 && dk >= 0 && di < size[0] && dj < size[1] && dk < size[2];
+    return inside ? di + size[0] * (dj + size[1] * dk) : -1;
+  }
+
+  has(i, j, k) {
+    const place = this.placeOf(i, j, k);
+    return place >= 0 && this.voxels[place] === 1;
+  }
+
+  // Makes the box so large that it holds the voxels from `low` up to, without, `high`.
+  cover(low, high) {
+    const { start, size } = this.box;
+    const empty = this.voxels.length === 0;
+    const from = empty ? low : low.map((value, axis) => Math.min(value, start[axis]));
+    const to = empty ? high : high.map((value, axis) => Math.max(value, start[axis] + size[axis]));
+    const grown = to.map((value, axis) => value - from[axis]);
+    if (!empty && grown.every((value, axis) => value === size[axis])) return;
+    const voxels = new Uint8Array(grown[0] * grown[1] * grown[2]);
+    for (let k = 0; k < size[2]; k += 1) {
+      for (let j = 0; j < size[1]; j += 1) {
+        const row = size[0] * (j + size[1] * k);
+        const [oi, oj, ok] = start.map((value, axis) => value - from[axis]);
+        const place = oi + grown[0] * (oj + j + grown[1] * (ok + k));
+        voxels.set(this.voxels.subarray(row, row + size[0]), place);
       }
     }
+    this.box = { start: from, size: grown };
+    this.voxels = voxels;
   }
 
-  // The middle of the bounding box, or of the scan for an empty mask.
+  // The middle of the bounding box, or none for an empty mask.
   middle() {
     const { start, size } = this.box;
-    if (size[0] === 0) return this.volume.middle();
+    if (size[0] === 0) return null;
     return start.map((first, axis) => first + Math.floor(size[axis] / 2));
   }
 
@@ -50,12 +73,20 @@ class Mask {
 
   // pixel: what voxels of the mask become.
   paint(plane, slice, pixels, pixel) {
-    const { voxels } = this;
-    let cell = 0;
-    forEachCell(plane, this.volume, slice, (offset) => {
-      pixels[cell] = voxels[offset] ? pixel : 0;
-      cell += 1;
-    });
+    const { normal, across, down } = PLANES[plane];
+    const { start, size } = this.box;
+    const { columns, rows } = sliceSize(plane, this.grid);
+    const strides = [1, size[0], size[0] * size[1]];
+    pixels.fill(0);
+    for (let y = 0; y < size[down]; y += 1) {
+      const row = rows - 1 - start[down] - y;
+      const first = (slice - start[normal]) * strides[normal] + y * strides[down];
+      for (let x = 0; x < size[across]; x += 1) {
+        if (this.voxels[first + x * strides[across]]) {
+          pixels[row * columns + columns - 1 - start[across] - x] = pixel;
+        }
+      }
+    }
   }
 }
 

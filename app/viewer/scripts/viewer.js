@@ -6,7 +6,6 @@ const root = find("root");
 // What all views share. `volume` is none until the first scan is shown.
 const stage = {
   volume: null,
-  mask: null,
   // What lies over the scan, see layers.js.
   layers: [],
   // The number of the answer on screen.
@@ -128,6 +127,7 @@ const commands = {
   drawsByTouch: () => false,
 };
 
+const objects = new ObjectLayers(stage);
 const panel = new Panel(find, commands);
 const surface = new SurfaceView(find);
 Object.assign(commands, lookingCommands({ element, find, stage, views, redraw, panel }));
@@ -170,8 +170,8 @@ async function openFile(file) {
 
 function putOnStage(volume, itsDialogue) {
   stage.volume = volume;
-  stage.mask = new Mask(volume);
-  stage.layers = [maskLayer({ mask: stage.mask, colour: MASK_COLOUR })];
+  stage.layers = [];
+  objects.start(volume);
   stage.maskVersion += 1;
   dialogue = itsDialogue;
   for (const name of ["seq", "applied", "clicks", "details"]) delete root.dataset[name];
@@ -216,14 +216,13 @@ async function showPreview(description) {
 async function showAnswer(answer) {
   if (!dialogue || !dialogue.accept(answer)) return;
   fallback = null;
-  const bits = await inflate(bytesOfBase64(answer.mask.bits));
-  if (dialogue.answered !== answer) return;
-  const { mask } = stage;
-  mask.set(answer.mask, bits);
+  const shown = await objects.set(answer.objects, () => dialogue?.answered !== answer);
+  if (!shown) return;
+  const { mask } = objects.of(answer.active);
   stage.maskVersion = answer.seq;
   panel.showAnswer(answer);
   showDialogue();
-  if (answer.seq === 1) commands.moveCross(mask.middle());
+  if (answer.seq === 1) commands.moveCross(mask.middle() ?? stage.volume.middle());
   for (const view of views) view.draw();
   Object.assign(root.dataset, {
     seq: answer.seq,
