@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import marching_cubes
 
+from app.diameters import Diameters, axial_diameters
+from caiseg.annotation.objects import AnnotatedObject, Scene
 from caiseg.annotation.packed_mask import PackedMask
 from caiseg.grids import Grid
 
@@ -17,9 +20,86 @@ from caiseg.grids import Grid
 _SURFACE_VOXELS = 72
 
 
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What is known about one object.
+
+    Attributes:
+        object_id: Of the object.
+        name: Its name.
+        millilitres: Volume in mL.
+        diameters: Longest axial diameter and its perpendicular; none for an empty mask.
+        components: Number of 26-connected components.
+        mean_intensity: Mean of the scan inside the mask; none for an empty mask, or while the
+            scan is not in memory.
+        clicks: Clicks used.
+    """
+
+    object_id: int
+    name: str
+    millilitres: float
+    diameters: Diameters | None
+    components: int
+    mean_intensity: float | None
+    clicks: int
+
+    def to_json(self) -> dict[str, Any]:
+        """What the page shows: lengths in mm, ends of the diameters in voxels ``(i, j)``."""
+        found = self.diameters
+        return {
+            "id": self.object_id,
+            "millilitres": self.millilitres,
+            "longest": found and found.longest_mm,
+            "perpendicular": found and found.perpendicular_mm,
+            "slice": found and found.slice,
+            "ends": found and [found.longest_ends.tolist(), found.perpendicular_ends.tolist()],
+            "components": self.components,
+            "intensity": self.mean_intensity,
+            "clicks": self.clicks,
+        }
+
+
+def measure(
+    item: AnnotatedObject, mask: PackedMask, grid: Grid, data: NDArray[Any] | None
+) -> Measurement:
+    """Measure one object.
+
+    Args:
+        item: The object.
+        mask: Its own voxels, on ``grid``.
+        grid: The display grid.
+        data: The scan's intensities on that grid; None while they are not in memory.
+    """
+    intensity = None
+    if data is not None and mask.voxels:
+        intensity = float(data[mask.box][mask.crop()].mean(dtype=np.float64))
+    return Measurement(
+        object_id=item.object_id,
+        name=item.name,
+        millilitres=millilitres(mask, grid),
+        diameters=axial_diameters(mask, grid),
+        components=component_count(mask),
+        mean_intensity=intensity,
+        clicks=len(item.round.clicks),
+    )
+
+
+def measure_all(scene: Scene, grid: Grid, data: NDArray[Any] | None) -> list[Measurement]:
+    """Measure every object of a scan, in the order of the list."""
+    return [measure(item, scene.masks[item.object_id], grid, data) for item in scene.objects]
+
+
+def volume_history(item: AnnotatedObject, grid: Grid) -> list[dict[str, float]]:
+    """The volume of an object after each of its rounds, and the clicks that it took till then."""
+    return [
+        {"clicks": len(done.clicks), "millilitres": millilitres(done.mask, grid)}
+        for done in item.round.history
+    ]
+
+
 def millilitres(mask: PackedMask, grid: Grid) -> float:
     """Volume of a mask in mL."""
-    return mask.voxels * float(np.prod(grid.spacing)) / 1000
+    return mask.voxels * abs(float(np.linalg.det(grid.affine[:3, :3]))) / 1000
 
 
 def component_count(mask: PackedMask) -> int:

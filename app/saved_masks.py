@@ -37,13 +37,13 @@ def save_masks(scene: Scene, volume: Volume, name: str, layout: Layout, folder: 
     # The masks inside are compressed already.
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:
         for label, item in enumerate(scene.objects, start=1):
-            path = folder / f"{name}_{label}_{_file_part(item.name)}.nii.gz"
+            path = folder / f"{name}_{label}_{file_part(item.name)}.nii.gz"
             volume.save_mask(scene.masks[item.object_id].unpack(), path)
             bundle.write(path, path.name)
             path.unlink()
     return archive
 
 
-def _file_part(name: str) -> str:
+def file_part(name: str) -> str:
     """A name without what some file systems refuse."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "object"

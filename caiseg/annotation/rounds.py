@@ -55,6 +55,11 @@ class Round:
         return start
 
     @property
+    def history(self) -> list[Round]:
+        """All rounds of the object up to this one, in time order."""
+        return list(self._backwards())[::-1]
+
+    @property
     def steps(self) -> list[Step]:
         """All steps so far, in time order."""
         return [done.step for done in self._backwards() if done.step][::-1]

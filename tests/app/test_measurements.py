@@ -8,8 +8,18 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from app.measurements import component_count, millilitres, surface
+from app.measurements import (
+    component_count,
+    measure,
+    measure_all,
+    millilitres,
+    surface,
+    volume_history,
+)
+from caiseg import Click, Label
+from caiseg.annotation.actions import Add
 from caiseg.annotation.packed_mask import PackedMask
+from caiseg.annotation.session import AnnotationSession
 from caiseg.grids import Grid
 
 AFFINE = np.array([[0, -2, 0, 10], [1, 0, 0, -20], [0, 0, 4, 30], [0, 0, 0, 1]], dtype=float)
@@ -59,3 +69,46 @@ def test_the_smallest_masks_have_a_surface_or_none(voxels: int) -> None:
     mask = np.zeros(GRID.shape, bool)
     mask.flat[:voxels] = True
     assert (len(vertices_of(mask, GRID)) > 0) == bool(voxels)
+
+
+def test_the_volume_of_a_sheared_voxel_is_its_own() -> None:
+    affine = AFFINE.copy()
+    affine[0, 2] = 1.5
+    sheared = Grid(GRID.shape, affine)
+    assert millilitres(PackedMask.pack(block()), sheared) == pytest.approx(300 * 8 / 1000)
+
+
+def test_an_object_is_measured_with_its_clicks_and_its_intensity() -> None:
+    data = np.arange(np.prod(GRID.shape), dtype=np.int16).reshape(GRID.shape)
+    mask = PackedMask.pack(block())
+    click = Click((4, 12, 3), Label.FOREGROUND)
+    session = AnnotationSession(lambda clicks, previous: block(), GRID.spacing)
+    session.apply(Add((click,)), lambda clicks, previous: block())
+    found = measure(session.scene.active, mask, GRID, data)
+    assert found.mean_intensity == pytest.approx(data[block()].mean())
+    assert found.components == 1
+    assert found.clicks == 1
+    assert found.diameters is not None
+    assert found.to_json()["longest"] == found.diameters.longest_mm
+    assert measure(session.scene.active, mask, GRID, None).mean_intensity is None
+
+
+def test_nothing_has_no_diameter_and_no_intensity() -> None:
+    empty = np.zeros(GRID.shape, bool)
+    session = AnnotationSession(lambda clicks, previous: empty, GRID.spacing)
+    (found,) = measure_all(session.scene, GRID, np.ones(GRID.shape))
+    assert (found.millilitres, found.diameters, found.mean_intensity) == (0, None, None)
+
+
+def test_the_history_is_the_volume_after_each_round() -> None:
+    masks = [block(), ~block(), block()]
+    masks[2][3] = False
+    session = AnnotationSession(lambda clicks, previous: masks[len(clicks)], GRID.spacing)
+    for voxel in ((4, 12, 3), (5, 13, 4)):
+        click = Click(voxel, Label.FOREGROUND)
+        session.apply(Add((click,)), lambda clicks, previous: masks[len(clicks)])
+    found = volume_history(session.scene.active, GRID)
+    assert [row["clicks"] for row in found] == [0, 1, 2]
+    assert [row["millilitres"] for row in found] == pytest.approx(
+        [mask.sum() * 8 / 1000 for mask in masks]
+    )
