@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 
-LIBRARIES = ("torch", "numpy", "scipy", "monai", "nibabel", "torchio")
+LIBRARIES = (
+    "torch", "numpy", "scipy", "monai", "nibabel", "torchio", "scikit-image", "PyMaxflow",
+)  # fmt: skip
 
 
 def machine(device: torch.device) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from caiseg.volume import Volume, load_volume
 from train.files import replacing
 
 COLUMNS = ("case", "patient", "image", "mask", "split")
-OPTIONAL_COLUMNS = ("channel",)
+OPTIONAL_COLUMNS = ("channel", "modality")
 
 MAX_LABEL_ROUNDING = 1e-3
 """Labels that were stored with a scaling come back this close to whole numbers."""
@@ -35,6 +36,7 @@ class Case:
         mask: Path of its mask, on the same grid.
         split: ``train``, ``val`` or any other name; empty before one has been drawn.
         channel: Which volume of a 4-D scan, from 0; ``None`` where the manifest does not say.
+        modality: ``MR`` or ``CT``; ``None`` where the manifest does not say.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Case:
     mask: Path
     split: str
     channel: int | None = None
+    modality: Literal["MR", "CT"] | None = None
 
     def load(
         self, label_values: Iterable[int] | None = None, channel: int | None = None
@@ -133,7 +136,9 @@ def write_manifest(path: Path, cases: Iterable[Case]) -> None:
     writer.writerow([*COLUMNS, *OPTIONAL_COLUMNS])
     for case in cases:
         image, mask = (_written(file, path.parent) for file in (case.image, case.mask))
-        writer.writerow([case.name, case.patient, image, mask, case.split, case.channel])
+        writer.writerow(
+            [case.name, case.patient, image, mask, case.split, case.channel, case.modality]
+        )
     with replacing(path) as partial:
         partial.write_text(text.getvalue(), encoding="utf-8", newline="")
 
@@ -166,10 +171,17 @@ def _case(path: Path, line: int, row: dict[str, str | None], needed: Sequence[st
         raise InvalidInput(
             f"Manifest {path}, line {line}: the channel '{channel}' is not a number counted from 0."
         )
+    modality = values["modality"].upper()
+    if modality and modality not in ("MR", "CT"):
+        raise InvalidInput(
+            f"Manifest {path}, line {line}: the modality '{values['modality']}' is neither MR nor "
+            "CT."
+        )
     folder = path.parent
     return Case(
         values["case"], values["patient"], folder / values["image"], folder / values["mask"],
         values["split"], int(channel) if channel else None,
+        "MR" if modality == "MR" else "CT" if modality == "CT" else None,
     )  # fmt: skip
 
 

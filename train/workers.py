@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TypeVar
 
@@ -36,17 +37,25 @@ def map_in_workers(
     if workers == 0:
         yield from map(function, items)
         return
-    # Forked processes would inherit the locks of the threads that draw the progress bar.
-    pool = ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_start, initargs=(workers,)
-    )
     try:
-        yield from pool.map(function, items)
+        with worker_pool(workers) as pool:
+            yield from pool.map(function, items)
     except BrokenProcessPool as error:
         raise InvalidInput(
             "A worker process was lost, most likely because the memory was full; run the command "
             "again with fewer --workers, which keeps what is finished."
         ) from error
+
+
+@contextmanager
+def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that share the processor's threads; leaving the block drops what has not begun."""
+    # Forked processes would inherit the locks of the threads that draw the progress bar.
+    pool = ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=_start, initargs=(workers,)
+    )
+    try:
+        yield pool
     finally:
         pool.shutdown(cancel_futures=True)
 

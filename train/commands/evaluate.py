@@ -9,15 +9,28 @@ from typing import Annotated
 import torch
 import typer
 
+from train.evaluation.choice import choose_methods
 from train.evaluation.evaluate import EvaluateOptions, evaluate
+from train.evaluation.machines import launch
 from train.evaluation.protocol import EvaluationProtocol
 from train.evaluation.simulated_session import ClickRule
+from train.methods import METHODS
 
 
 def evaluate_command(
-    checkpoint: Annotated[Path, typer.Option(help="A .safetensors checkpoint.")],
     manifest: Annotated[Path, typer.Option(help="CSV with case,patient,image,mask,split.")],
-    out: Annotated[Path, typer.Option(help="Folder for results.csv and summary.json.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for results.csv and summary.json; one in it for each method."),
+    ],
+    checkpoint: Annotated[
+        list[str] | None,
+        typer.Option(help="A .safetensors checkpoint, or METHOD=PATH; may be repeated."),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help=f"{', '.join(METHODS)}; may be repeated; the checkpoints' by default."),
+    ] = None,
     split: Annotated[str, typer.Option(help="Which cases of the manifest.")] = "val",
     clicks: Annotated[int, typer.Option(min=0, help="Most clicks per case.")] = 20,
     rule: Annotated[
@@ -41,13 +54,28 @@ def evaluate_command(
     resume: Annotated[bool, typer.Option(help="Keep the cases that are finished.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all.")] = 0,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that share the cases; 0 for this one alone.")
+    ] = 0,
+    devices: Annotated[int, typer.Option(min=1, help="Fabric processes on this machine.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
 ) -> None:
-    """Judge a checkpoint on labelled scans with simulated clicks."""
+    """Judge methods on labelled scans with simulated clicks, the same for each of them."""
     torch.set_num_threads(threads or os.cpu_count() or 1)
     protocol = EvaluationProtocol(
         clicks=clicks, rule=rule, seeds=seeds if rule is ClickRule.RANDOM else 1,
         surface_rounds=tuple(surface_round) if surface_round else None,
         label_values=tuple(label) if label else None,
     )  # fmt: skip
-    evaluate(EvaluateOptions(checkpoint, manifest, split, out, protocol, resume, device))
-    typer.echo(f"{out / 'results.csv'} and {out / 'summary.json'}")
+    chosen = choose_methods(method or (), checkpoint or ())
+    fabric = launch(device, devices, nodes)
+    for name, weights in chosen:
+        folder = out / name if len(chosen) > 1 else out
+        evaluate(
+            EvaluateOptions(
+                weights, manifest, split, folder, protocol, resume, device, name, workers,
+                devices, nodes,
+            ),
+            fabric,
+        )  # fmt: skip
+        typer.echo(f"{folder / 'results.csv'} and {folder / 'summary.json'}")

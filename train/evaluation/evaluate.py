@@ -1,96 +1,69 @@
-"""``python -m train evaluate``: judge a checkpoint on one split with simulated clicks."""
+"""``python -m train evaluate``: judge a method on one split with simulated clicks."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+from lightning.fabric import Fabric
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from caiseg.errors import InvalidInput
-from caiseg.predictor import CAISegPredictor
 from train.circumstances import machine, versions
-from train.evaluation.protocol import EvaluationProtocol, evaluate_case
+from train.evaluation.cases import Outcome, run_cases
+from train.evaluation.choice import choose_methods
+from train.evaluation.machines import launch, merged, share
+from train.evaluation.parallel import Recipe, run_in_workers
+from train.evaluation.protocol import EvaluationProtocol
 from train.evaluation.report import figures, summary_table
-from train.evaluation.results import RoundRecord, read_results, write_results, write_text
-from train.evaluation.simulated_session import Method
+from train.evaluation.results import write_results, write_text
 from train.manifest import Case, read_manifest, select, split_hash
+from train.methods import LoadedMethod, load_method
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What is evaluated on what, and where results go."""
+    """What is evaluated on what, and where results go.
 
-    checkpoint: Path
+    Attributes:
+        checkpoint: Weights; ``None`` for a method without any.
+        manifest: Lists the cases.
+        split: Which of them.
+        out: Folder for ``results.csv`` and ``summary.json``.
+        protocol: How to click and what to measure.
+        resume: Keep the cases that an earlier run finished under the same circumstances.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        method: Key of :data:`train.methods.METHODS`; that of the checkpoint when left out.
+        workers: Processes that share the cases; 0 evaluates them in this one.
+        devices: Processes of Fabric on each machine.
+        nodes: Machines.
+    """
+
+    checkpoint: Path | None
     manifest: Path
     split: str
     out: Path
     protocol: EvaluationProtocol
     resume: bool = False
     device: str = "auto"
+    method: str | None = None
+    workers: int = 0
+    devices: int = 1
+    nodes: int = 1
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """One method under one protocol.
+def evaluate(options: EvaluateOptions, fabric: Fabric | None = None) -> dict[str, Any]:
+    """Evaluate one method; write ``results.csv`` and ``summary.json``.
 
-    Attributes:
-        method: What answers the clicks.
-        name: What it is called in the results.
-        identity: Tells its weights from all others; a resumed run keeps only what an identical
-            method gave.
-        protocol: How it is clicked and judged.
-        parts: Folder with one file per finished case.
-    """
-
-    method: Method[Any]
-    name: str
-    identity: str
-    protocol: EvaluationProtocol
-    parts: Path
-
-    def part(self, case: Case, content: str) -> Path:
-        """The file that keeps a case's rows; another one for other files or circumstances."""
-        circumstances = [
-            self.name, self.identity, self.protocol.model_dump(mode="json"), case.name,
-            case.patient, content,
-        ]  # fmt: skip
-        key = hashlib.sha256(json.dumps(circumstances, sort_keys=True).encode()).hexdigest()
-        return self.parts / f"{re.sub(r'[^A-Za-z0-9._-]', '_', case.name)[:80]}-{key[:16]}.csv"
-
-
-@dataclass
-class Outcome:
-    """What came of a set of cases.
-
-    Attributes:
-        records: Rows of the evaluated cases.
-        content: Hash of the files of every evaluated case, by name.
-        failed: Why the other cases could not be evaluated, by name.
-    """
-
-    records: list[RoundRecord] = field(default_factory=list)
-    content: dict[str, str] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-
-
-def evaluate(options: EvaluateOptions) -> dict[str, Any]:
-    """Evaluate a checkpoint; write ``results.csv`` and ``summary.json``.
+    Args:
+        options: What, on what, and how.
+        fabric: Launched processes that share the cases; launched here when left out, which works
+            once in a run where there are several.
 
     Returns:
         The summary.
@@ -101,40 +74,30 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     """
     cases = read_manifest(options.manifest)
     chosen = select(cases, options.split)
-    predictor = CAISegPredictor.from_checkpoint(options.checkpoint, options.device)
-    evaluation = Evaluation(
-        predictor, "caiseg", predictor.checkpoint_hash, options.protocol, options.out / "cases"
+    ((name, _),) = choose_methods(
+        [options.method] if options.method else [],
+        [] if options.checkpoint is None or options.method else [str(options.checkpoint)],
     )
-    console = Console(file=sys.stdout)
-    outcome = run_cases(evaluation, chosen, resume=options.resume, console=console)
-    records = outcome.records
-    summary = {
-        "method": evaluation.name,
-        "checkpoint": {
-            "file": options.checkpoint.name,
-            "name": predictor.info.name if predictor.info else "",
-            "sha256": predictor.checkpoint_hash,
-        },
-        "data": {
-            "manifest": options.manifest.name,
-            "split": options.split,
-            "split_hash": split_hash(cases),
-            "content_hash": hashlib.sha256(
-                json.dumps(outcome.content, sort_keys=True).encode()
-            ).hexdigest(),
-            "cases": len(chosen),
-            "evaluated": len(outcome.content),
-            "without_lesion": sorted({row.case for row in records if row.lesion_ml == 0}),
-        },
-        "settings": options.protocol.model_dump(mode="json"),
-        "failed": [{"case": case, "reason": why} for case, why in outcome.failed.items()],
-        "figures": figures(records, options.protocol.clicks) if records else None,
-        "machine": machine(predictor.device),
-        "versions": versions(),
-    }
-    write_results(options.out / "results.csv", records)
-    write_text(options.out / "summary.json", json.dumps(summary, indent=2) + "\n")
-    if not records:
+    if fabric is None:
+        fabric = launch(options.device, options.devices, options.nodes)
+    device = options.device if fabric.world_size == 1 else str(fabric.device)
+    loaded = load_method(name, options.checkpoint, device)
+    recipe = Recipe(name, options.checkpoint, device, options.protocol, options.out / "cases")
+    console = Console(file=sys.stdout, quiet=not fabric.is_global_zero)
+    mine = share(chosen, fabric)
+    if options.workers:
+        outcome = run_in_workers(
+            recipe, mine, workers=options.workers, resume=options.resume, console=console
+        )
+    else:
+        evaluation = recipe.evaluation_of(loaded)
+        outcome = run_cases(evaluation, mine, resume=options.resume, console=console)
+    outcome = merged(outcome, chosen, fabric)
+    summary = summarise(options, loaded, cases, chosen, outcome)
+    if fabric.is_global_zero:
+        write_results(options.out / "results.csv", outcome.records)
+        write_text(options.out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    if not outcome.records:
         raise InvalidInput(
             f"None of the {len(chosen)} cases could be evaluated. "
             f"{next(iter(outcome.failed.values()))}"
@@ -143,95 +106,48 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     return summary
 
 
-def run_cases(
-    evaluation: Evaluation, cases: Sequence[Case], *, resume: bool, console: Console
-) -> Outcome:
-    """Evaluate cases one after the other; one that fails is named, and the rest goes on.
+def summarise(
+    options: EvaluateOptions,
+    loaded: LoadedMethod,
+    cases: Sequence[Case],
+    chosen: Sequence[Case],
+    outcome: Outcome,
+) -> dict[str, Any]:
+    """Everything about an evaluation but its rows, as JSON types.
 
     Args:
-        evaluation: Method and protocol.
-        cases: What to evaluate.
-        resume: Keep the cases that an earlier run finished under the same circumstances.
-        console: Where progress is shown.
-
-    Raises:
-        InvalidInput: Rows cannot be written.
+        options: What was asked for.
+        loaded: The method.
+        cases: The whole manifest.
+        chosen: Its cases of the split.
+        outcome: What came of them.
     """
-    outcome = Outcome()
-    rounds = evaluation.protocol.seeds * (evaluation.protocol.clicks + 1)
-    with _progress(console) as progress:
-        task = progress.add_task(evaluation.name, total=rounds * len(cases), case="")
-        evaluated = 0
-        for left, case in zip(range(len(cases) - 1, -1, -1), cases, strict=True):
-            progress.update(task, case=case.name)
-            try:
-                content = content_hash(case)
-                part = evaluation.part(case, content)
-                kept = _kept(part) if resume else None
-                records = kept or evaluate_case(
-                    evaluation.method, evaluation.name, case, evaluation.protocol,
-                    lambda: progress.advance(task),
-                )  # fmt: skip
-            except InvalidInput as error:
-                outcome.failed[case.name] = str(error)
-            except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
-                    raise
-                outcome.failed[case.name] = "There is not enough memory for this case."
-            else:
-                if kept is None:
-                    write_results(part, records)
-                    evaluated += rounds
-                outcome.records += records
-                outcome.content[case.name] = content
-            # Cases that were kept or failed took no time: counting them would spoil the estimate.
-            progress.update(task, completed=evaluated, total=evaluated + left * rounds)
-        progress.update(task, case="")
-    return outcome
-
-
-def content_hash(case: Case) -> str:
-    """SHA-256 of the bytes of a case's scan and mask.
-
-    Raises:
-        InvalidInput: One of them cannot be read.
-    """
-    digest = hashlib.sha256()
-    for path in (case.image, case.mask):
-        try:
-            with path.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-        except OSError as error:
-            raise InvalidInput(
-                f"Case {case.name}: {path} cannot be read: {error.strerror}."
-            ) from error
-    return digest.hexdigest()
-
-
-def _kept(part: Path) -> list[RoundRecord] | None:
-    """Rows of an earlier run; ``None`` if there are none that this version reads."""
-    if not part.is_file():
-        return None
-    try:
-        return read_results(part)
-    except InvalidInput:
-        return None
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """PyTorch has a type for a full accelerator but only a message for full main memory."""
-    full = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    return full or "can't allocate memory" in str(error)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[case]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        console=console,
-    )
+    records = outcome.records
+    content = json.dumps(outcome.content, sort_keys=True)
+    checkpoint = options.checkpoint
+    return {
+        "method": loaded.name,
+        "checkpoint": None
+        if checkpoint is None
+        else {"file": checkpoint.name, "name": loaded.title, "sha256": loaded.identity},
+        "identity": loaded.identity,
+        "data": {
+            "manifest": options.manifest.name,
+            "split": options.split,
+            "split_hash": split_hash(cases),
+            "content_hash": hashlib.sha256(content.encode()).hexdigest(),
+            "cases": len(chosen),
+            "evaluated": len(outcome.content),
+            "failed": len(outcome.failed),
+            "without_lesion": sorted({row.case for row in records if row.lesion_ml == 0}),
+        },
+        "settings": options.protocol.model_dump(mode="json"),
+        "failed": [{"case": case, "reason": why} for case, why in outcome.failed.items()],
+        "figures": figures(records, options.protocol.clicks) if records else None,
+        "machine": {
+            **machine(loaded.device),
+            # Cases that are evaluated at once slow each other down.
+            "processes": options.devices * options.nodes * max(1, options.workers),
+        },
+        "versions": versions(),
+    }

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from caiseg.clicks import Click
 from train.click_simulation import Mask, Spacing
 from train.evaluation.metrics import overlap, surface_agreement
+from train.evaluation.modality import check_modality
 from train.evaluation.results import RoundRecord
 from train.evaluation.simulated_session import ClickRule, Method, Round, simulate, timed_encode
 from train.manifest import Case
@@ -50,6 +51,8 @@ def evaluate_case(
     case: Case,
     protocol: EvaluationProtocol,
     step: Callable[[], None] = lambda: None,
+    *,
+    modality: Literal["MR", "CT"] | None = None,
 ) -> list[RoundRecord]:
     """Encode a case once and click it once per seed.
 
@@ -61,6 +64,7 @@ def evaluate_case(
         case: Scan and truth.
         protocol: How to click and what to measure.
         step: Called after every round.
+        modality: The only modality that the method knows; ``None`` for any.
 
     Returns:
         ``protocol.clicks + 1`` rows per seed.
@@ -69,6 +73,7 @@ def evaluate_case(
         InvalidInput: The case cannot be used.
     """
     volume, lesion = case.load(protocol.label_values)
+    check_modality(case, volume, modality)
     scan, encode_seconds = timed_encode(method, volume)
     of_case = {
         "method": name,

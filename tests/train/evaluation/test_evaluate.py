@@ -20,7 +20,7 @@ from caiseg.synthetic import SyntheticScanConfig, generate_scan
 from tests.networks import write_small_checkpoint
 from tests.train.scripted import HALF, LESION, SPACING, Scripted, write_case
 from train.cli import main
-from train.evaluation.evaluate import Evaluation, run_cases
+from train.evaluation.cases import Evaluation, run_cases
 from train.evaluation.protocol import EvaluationProtocol
 from train.evaluation.report import figures_for_card
 from train.evaluation.results import read_results

@@ -1,0 +1,36 @@
+"""Whether a scan is of the modality that a method was trained for."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from caiseg.errors import InvalidInput
+from caiseg.volume import Volume
+from train.manifest import Case
+
+AIR_BELOW = -200
+"""Hounsfield units: fat lies above, lung and air below; no other modality reaches that far."""
+AIR_SHARE = 0.05
+
+
+def check_modality(case: Case, volume: Volume, modality: Literal["MR", "CT"] | None) -> None:
+    """Refuse a case of another modality, where the manifest or the intensities tell it.
+
+    Raises:
+        InvalidInput: It is.
+    """
+    found = case.modality or ("CT" if shows_air(volume.data) else None)
+    if modality is not None and found is not None and found != modality:
+        source = "is marked" if case.modality else "has the intensities of"
+        raise InvalidInput(
+            f"Case {case.name}: the scan {source} {found}, and the weights are for {modality}; "
+            f"evaluate it with a checkpoint for {found}, or leave it out."
+        )
+
+
+def shows_air(data: npt.NDArray[Any]) -> bool:
+    """Whether intensities are Hounsfield units: a good share of any CT is air."""
+    return bool(np.mean(data < AIR_BELOW) >= AIR_SHARE)
