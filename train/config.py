@@ -100,6 +100,10 @@ class LossConfig(_Section):
     """Weight of the binary cross entropy of ``Ŷ`` at the clicked voxels alone, added to eq. 12; 0
     in the paper. Among millions of voxels a dozen clicked ones count for nothing in eq. 8, yet a
     click whose own voxel does not follow is what an annotator forgives least."""
+    first_mask_weight: float = Field(0.0, ge=0)
+    """Weight of eq. 12 for the answer without any click, added to that of the last round; 0 in the
+    paper. The last stage runs once more and the backbone does not, which is cheaper than steps that
+    end without a click, and the first mask is what everyone sees first."""
 
 
 class ScheduleConfig(_Section):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
 
-from caiseg.network import CAISeg
+from caiseg.network import CAISeg, ScanFeatures
 from train.config import ExperimentConfig
 from train.focus_guided_loss import batch_focus_weights
 from train.losses import click_loss, pretraining_loss, training_loss
@@ -78,4 +78,18 @@ class TrainingStep(nn.Module):
             loss = training_loss(logits, coarse.float(), lesion, weights, mu, settings)
             if settings.click_weight > 0:
                 loss = loss + settings.click_weight * click_loss(logits, state.clicks)
+        if settings.first_mask_weight > 0:
+            loss = loss + settings.first_mask_weight * self._first_mask_loss(features, lesion, mu)
         return loss
+
+    def _first_mask_loss(self, features: ScanFeatures, lesion: Tensor, mu: float) -> Tensor:
+        """Eq. 12 without a click, where ``F_new`` is ``F`` and every weight of eq. 8 is 1."""
+        network = self.network
+        with record_function(LAST_ROUND):
+            logits = network.backbone.last_stage(features.features, features.skip)
+        with record_function(LOSS):
+            coarse = network.classify(features.features, features.head_features, lesion.shape[2:])
+            return training_loss(
+                logits.float(), coarse.float(), lesion, torch.ones_like(lesion), mu,
+                self.config.loss,
+            )  # fmt: skip
