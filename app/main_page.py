@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
 from app.handlers import Handlers
@@ -11,11 +13,12 @@ from app.viewer import volume_viewer
 _CLEANING_SECONDS = (3600, 86_400)
 
 
-def build_page(models: list[str], upload_mb: int, handlers: Handlers) -> gr.Blocks:
+def build_page(models: list[dict[str, Any]], upload_mb: int, handlers: Handlers) -> gr.Blocks:
     """Lay out the page.
 
     Args:
-        models: Names of the checkpoints on offer, the one to start with first.
+        models: Cards of the checkpoints on offer (:func:`app.model_cards.model_card`), the one
+            to start with first.
         upload_mb: MiB that an uploaded file may have.
         handlers: The server's side of the page's events.
     """
@@ -42,5 +45,6 @@ def build_page(models: list[str], upload_mb: int, handlers: Handlers) -> gr.Bloc
         viewer.act(handlers.act, **common, **network)
         viewer.measure(handlers.measure, **common)
         viewer.save(handlers.save, **common)
+        viewer.chart(handlers.chart, **common, **network)
         page.unload(handlers.close)
     return page

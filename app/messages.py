@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.saved_masks import Layout
+from app.exports import FileKind
+from app.maps import MapKind
 from caiseg import InvalidInput
 
 
@@ -21,11 +22,33 @@ class UploadedFile(_Message):
     path: Path
 
 
+class VoxelFile(UploadedFile):
+    """A file that belongs beside another one.
+
+    Attributes:
+        name: The name by which the other file calls it.
+    """
+
+    name: str
+
+
 class OpenUpload(_Message):
-    """Open an uploaded scan."""
+    """Open an uploaded scan.
+
+    Attributes:
+        file: The scan, or the header of one.
+        beside: The voxels that belong to a header.
+        series: UID of the DICOM series that was chosen.
+        volume: The volume that was chosen, from 0.
+        session: What was done to this scan before, to go on with.
+    """
 
     kind: Literal["upload"]
     file: UploadedFile
+    beside: VoxelFile | None = None
+    series: str | None = None
+    volume: int | None = None
+    session: dict[str, Any] | None = None
 
 
 class OpenDemo(_Message):
@@ -40,6 +63,17 @@ class SwitchModel(_Message):
     kind: Literal["model"]
 
 
+class ResumeSession(_Message):
+    """Do again what was done to the present scan before.
+
+    Attributes:
+        session: See :class:`caiseg.annotation.session_file.SessionFile`.
+    """
+
+    kind: Literal["session"]
+    session: dict[str, Any]
+
+
 class PageMessage(_Message):
     """The value of the viewer: all that the page has to say, whatever the event.
 
@@ -50,16 +84,21 @@ class PageMessage(_Message):
             in one event, and none counts twice when one arrives again.
         request: The scan or checkpoint that was asked for last.
         model: The checkpoint that is chosen on the page.
-        layout: How masks are to be saved.
+        layout: Which file is to be saved.
+        map: Which map is asked for.
+        settings: How the page shows the scan, for the session file.
     """
 
     scan: str = ""
     actions: list[Any] = []
-    request: Annotated[OpenUpload | OpenDemo | SwitchModel, Field(discriminator="kind")] | None = (
-        None
-    )
+    request: (
+        Annotated[OpenUpload | OpenDemo | SwitchModel | ResumeSession, Field(discriminator="kind")]
+        | None
+    ) = None
     model: str = ""
-    layout: Layout = "labels"
+    layout: FileKind = "labels"
+    map: MapKind = "probability"
+    settings: dict[str, float | bool | str | None] = {}
 
     @classmethod
     def parse(cls, value: Any) -> PageMessage:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
-from caiseg import CAISegPredictor, InvalidInput
+from app.model_cards import model_card
+from caiseg import CAISegPredictor, InvalidInput, read_checkpoint_info
 
 
 class ModelShelf:
@@ -34,6 +36,15 @@ class ModelShelf:
     def names(self) -> list[str]:
         """Names of the checkpoints, the one to start with first."""
         return list(self._paths)
+
+    @property
+    def cards(self) -> list[dict[str, Any]]:
+        """What the checkpoints say about themselves, in the order of :attr:`names`.
+
+        Raises:
+            InvalidInput: One of the files is no checkpoint.
+        """
+        return [model_card(name, read_checkpoint_info(path)) for name, path in self._paths.items()]
 
     def predictor(self, name: str) -> CAISegPredictor:
         """The predictor of a checkpoint.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app import measurements
+from app.maps import HeatMap, MapKind, Uncertainty
 from app.store import OpenScan
 from app.viewer import PLOTLY
 from caiseg.annotation.objects import AnnotatedObject, Scene
+from caiseg.errors import Series
 from caiseg.grids import Grid
 
 
@@ -57,6 +61,8 @@ def answer(scan: OpenScan, seconds: float, sentence: str = "") -> gr.HTML:
             "seconds": seconds,
             "millilitres": measurements.millilitres(scene.masks[scene.active_id], scan.grid),
             "active": scene.active_id,
+            "warnings": scan.warnings,
+            "session": scan.document.model_dump(mode="json"),
             "objects": [_object(scene, item, scan.grid) for item in scene.objects],
         },
     )
@@ -77,17 +83,88 @@ def _object(scene: Scene, item: AnnotatedObject, grid: Grid) -> dict[str, Any]:
 
 
 def details(scan: OpenScan) -> gr.HTML:
-    """What takes longer to work out than a click may wait: components and surface."""
+    """What takes longer to work out than a click may wait: measurements and surface."""
     scene = scan.session.scene
     seq, mask = scan.answers, scene.masks[scene.active_id]
+    data = scan.resident.volume.data if scan.resident else None
     return gr.HTML(
         server_details={
             "scan": scan.scan_id,
             "seq": seq,
             "components": measurements.component_count(mask),
+            "objects": [
+                found.to_json() for found in measurements.measure_all(scene, scan.grid, data)
+            ],
+            "history": measurements.volume_history(scene.active, scan.grid),
             "surface": measurements.surface(mask, scan.grid),
             "plotly": _served(PLOTLY),
         }
+    )
+
+
+def chart(
+    scan: OpenScan, kind: MapKind, heat: HeatMap, uncertainty: Uncertainty | None, path: Path
+) -> gr.HTML:
+    """A map to lay over the scan.
+
+    Args:
+        scan: The scan.
+        kind: Which map.
+        heat: Its values.
+        uncertainty: What is undecided, where the map can tell.
+        path: The file that holds :meth:`HeatMap.payload`.
+    """
+    undecided = None
+    if uncertainty is not None:
+        undecided = {"mask": uncertainty.mask.to_json(), "most": uncertainty.most}
+    return gr.HTML(
+        server_work={"state": "idle"},
+        server_map={
+            "id": secrets.token_urlsafe(6),
+            "scan": scan.scan_id,
+            "seq": scan.answers,
+            "kind": kind,
+            "uncertain": undecided,
+            "file": _served(path),
+            **heat.to_json(),
+        },
+    )
+
+
+def choose_series(series: Sequence[Series]) -> gr.HTML:
+    """An archive holds several series; the person has to say which to open."""
+    return _choice(
+        "This archive holds several series. Which one?",
+        [
+            {
+                "label": f"{one.description or 'No description'} ({one.images} images)",
+                "series": one.uid,
+                "volume": None,
+            }
+            for one in series
+        ],
+    )
+
+
+def choose_volume(volumes: int, series: str | None) -> gr.HTML:
+    """A file holds several volumes; the person has to say which to open."""
+    return _choice(
+        f"This file holds {volumes} volumes. Which one?",
+        [
+            {"label": f"Volume {index + 1}", "series": series, "volume": index}
+            for index in range(volumes)
+        ],
+    )
+
+
+def _choice(question: str, options: list[dict[str, Any]]) -> gr.HTML:
+    return gr.HTML(
+        server_work={"state": "idle"},
+        server_choice={
+            "id": secrets.token_urlsafe(6),
+            "question": question,
+            "options": options,
+        },
     )
 
 

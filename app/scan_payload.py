@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from app.scan_fit import in_hounsfield_units
 from caiseg import Volume
 
 _INT16 = np.iinfo(np.int16)
@@ -93,15 +94,10 @@ def display_windows(data: NDArray[Any]) -> list[dict[str, Any]]:
     if inside.size and np.ptp(inside) > 0:
         low, high = (float(value) for value in np.percentile(inside, (1, 99.8)))
     automatic = {"name": "Auto", "low": low, "high": high}
-    if not _in_hounsfield_units(sample):
+    if not in_hounsfield_units(sample):
         return [automatic]
     presets = [
         {"name": name, "low": level - width / 2, "high": level + width / 2}
         for name, (level, width) in _CT_WINDOWS.items()
     ]
     return [*presets, automatic]
-
-
-def _in_hounsfield_units(sample: NDArray[Any]) -> bool:
-    """Air lies at -1000; no other modality has much there."""
-    return bool(sample.min() >= -4096 and np.mean(sample < -500) > 0.02)

@@ -100,7 +100,9 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
     from app.main_page import build_page
     from app.security import SecurityHeaders
     from app.store import SessionStore
+    from app.uploads import Uploads
     from app.viewer import PLOTLY, head
+    from app.work import Work
 
     # The surface's library comes from its Python package: the page asks no other host.
     gr.set_static_paths([PLOTLY])
@@ -108,8 +110,8 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
         int(settings.memory_gb * 2**30), settings.idle_minutes * 60, _FORGET_SECONDS
     )
     demo = settings.demo_folder / "demo_brain_flair.nii.gz"
-    handlers = Handlers(models, store, cache, demo)
-    page = build_page(models.names, settings.upload_mb, handlers)
+    work = Work(models, store, Uploads(cache, demo))
+    page = build_page(models.cards, settings.upload_mb, Handlers(work, store))
     try:
         _, url, _ = page.launch(
             server_name=settings.host,

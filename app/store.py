@@ -8,12 +8,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from app.scan_file import ScanFile
 from caiseg import EncodedScan, Volume
 from caiseg.annotation.session import AnnotationSession
+from caiseg.annotation.session_file import CheckpointReference, ScanReference, SessionFile
 from caiseg.grids import Grid
 
 
@@ -49,11 +50,13 @@ class OpenScan:
     Attributes:
         scan_id: Names the scan in messages between the page and the server.
         name: Its name, for the person.
-        folder: Its own folder, deleted when the scan is closed.
-        source: The file in that folder that it is read from, again after an eviction.
+        source: The file that it is read from, again after an eviction, in a folder of its own.
         grid: The display grid.
         model: The checkpoint in use.
         session: Clicks and rounds; they stay when the scan is evicted.
+        identity: Which scan it is, for session files.
+        checkpoint_hash: SHA-256 of the checkpoint in use.
+        warnings: What speaks against using that checkpoint on this scan.
         resident: The scan in memory, none while it is evicted.
         applied: How many of the page's actions have been answered.
         answers: How many answers were given; numbers them for the page.
@@ -62,19 +65,27 @@ class OpenScan:
 
     scan_id: str
     name: str
-    folder: Path
-    source: Path
+    source: ScanFile
     grid: Grid
     model: str
     session: AnnotationSession
     resident: ResidentScan | None
+    identity: ScanReference
+    checkpoint_hash: str = ""
+    warnings: list[str] = field(default_factory=list)
     applied: int = 0
     answers: int = 1
     last_used: float = 0.0
 
+    @property
+    def document(self) -> SessionFile:
+        """Everything that was done to the scan."""
+        checkpoint = CheckpointReference(name=self.model, sha256=self.checkpoint_hash)
+        return SessionFile.of(self.session, self.identity, checkpoint)
+
     def close(self) -> None:
         """Delete the scan's files."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.source.folder, ignore_errors=True)
 
 
 class SessionStore:

@@ -42,6 +42,11 @@ class ScanReference(_Part):
     sha256: str = _Hash
     shape: Shape
 
+    @classmethod
+    def of(cls, volume: Volume) -> ScanReference:
+        """Refer to a scan."""
+        return cls(sha256=volume.content_hash, shape=volume.shape)
+
 
 class CheckpointReference(_Part):
     """Which checkpoint answered.
@@ -81,7 +86,7 @@ class SessionFile(_Part):
     def of(
         cls,
         session: AnnotationSession,
-        volume: Volume,
+        scan: ScanReference,
         checkpoint: CheckpointReference,
         settings: dict[str, float | bool | str | None] | None = None,
     ) -> SessionFile:
@@ -89,12 +94,12 @@ class SessionFile(_Part):
 
         Args:
             session: The session.
-            volume: The scan that it annotates.
+            scan: The scan that it annotates.
             checkpoint: What answered.
             settings: How the page shows the scan.
         """
         return cls(
-            scan=ScanReference(sha256=volume.content_hash, shape=volume.shape),
+            scan=scan,
             checkpoint=checkpoint,
             settings=settings or {},
             actions=[action_to_json(action) for action in session.log],

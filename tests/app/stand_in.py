@@ -15,9 +15,12 @@ import numpy.typing as npt
 
 from app.models import ModelShelf
 from app.settings import Settings
-from caiseg import Click, Volume
+from caiseg import Click, InvalidInput, Volume
+from caiseg.preprocessing import PreprocessingConfig
 
 BoolArray = npt.NDArray[np.bool_]
+
+TRAINED_ON = PreprocessingConfig(modality="MR", spacing=(1.0, 1.0, 3.0), patch_size=(64, 64, 32))
 
 
 @dataclass
@@ -30,6 +33,8 @@ class StandInPredictor:
     """
 
     radius_mm: float = 6.0
+    checkpoint_hash: str = "5" * 64
+    preprocessing: PreprocessingConfig = TRAINED_ON
     gate: threading.Event = field(default_factory=threading.Event)
     encoded: list[str] = field(default_factory=list)
 
@@ -53,7 +58,27 @@ class StandInPredictor:
             grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
             offsets = (grid - np.array(clicks[-1].voxel)) * np.array(scan.volume.spacing)
             mask[np.linalg.norm(offsets, axis=-1) <= self.radius_mm] = bool(clicks[-1].label)
-        return SimpleNamespace(mask=mask)
+        return SimpleNamespace(
+            mask=mask,
+            probability=self._probability(scan, mask),
+            affinity=np.stack([self._near(scan, clicks, label) for label in (0, 1)]),
+        )
+
+    def _probability(self, scan: Any, mask: BoolArray) -> npt.NDArray[np.float32]:
+        """0.9 inside, 0.1 outside, and undecided on one side of slice 5's mask."""
+        probability = np.where(mask, 0.9, 0.1).astype(np.float32)
+        undecided = mask & (np.arange(mask.shape[2]) == min(5, mask.shape[2] - 1))
+        probability[undecided] = 0.6
+        return probability
+
+    def _near(self, scan: Any, clicks: Sequence[Click], label: int) -> npt.NDArray[np.float32]:
+        """1 at the last click of a label, less with the distance."""
+        affinity = np.zeros(scan.volume.shape, np.float32)
+        for click in clicks:
+            if int(click.label) == label:
+                offsets = np.indices(scan.volume.shape).T - np.array(click.voxel)
+                affinity = np.exp(-np.linalg.norm(offsets, axis=-1).T / 4).astype(np.float32)
+        return affinity
 
 
 @dataclass
@@ -61,13 +86,33 @@ class StandInShelf:
     """Two checkpoints, of which the second draws larger balls."""
 
     small: StandInPredictor = field(default_factory=StandInPredictor)
-    large: StandInPredictor = field(default_factory=lambda: StandInPredictor(radius_mm=12.0))
+    large: StandInPredictor = field(
+        default_factory=lambda: StandInPredictor(radius_mm=12.0, checkpoint_hash="1" * 64)
+    )
 
     @property
     def names(self) -> list[str]:
         return ["small", "large"]
 
+    @property
+    def cards(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": name,
+                "modality": "MR",
+                "anatomy": "brain",
+                "lesion": f"{name} lesions",
+                "description": "A stand-in.",
+                "spacing": [1.0, 1.0, 3.0],
+                "licence": "none",
+                "figures": [["Dice after 5 clicks", "0.87"]],
+            }
+            for name in self.names
+        ]
+
     def predictor(self, name: str) -> StandInPredictor:
+        if name not in self.names:
+            raise InvalidInput(f"There is no model named '{name}' here.")
         return {"small": self.small, "large": self.large}[name]
 
     def as_models(self) -> ModelShelf:

@@ -254,7 +254,7 @@ def test_a_reload_frees_what_the_page_held(
 
     def drop_and_tell(key: SessionKey) -> None:
         drop(key)
-        if not scan.folder.exists():
+        if not scan.source.folder.exists():
             closed.set()
 
     monkeypatch.setattr(running.store, "drop", drop_and_tell)

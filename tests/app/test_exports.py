@@ -11,10 +11,10 @@ import pytest
 
 from app.exports import FileKind, export
 from caiseg import InvalidInput, Volume, load_volume
-from caiseg.annotation.actions import NewObject, RenameObject, StartFrom
+from caiseg.annotation.actions import Action, NewObject, RenameObject, StartFrom
 from caiseg.annotation.packed_mask import PackedMask
 from caiseg.annotation.session import AnnotationSession
-from caiseg.annotation.session_file import CheckpointReference, SessionFile
+from caiseg.annotation.session_file import CheckpointReference, ScanReference, SessionFile
 from tests.app.stand_in import StandInPredictor, write_scan
 
 REFERENCE = CheckpointReference(name="small", sha256="a" * 64)
@@ -36,14 +36,18 @@ def session(volume: Volume) -> AnnotationSession:
     )
     second = np.zeros(volume.shape, bool)
     second[1:4, 2, 8] = True
-    actions = [RenameObject(1, "=Node"), NewObject(), StartFrom(PackedMask.pack(second))]
+    actions: list[Action] = [
+        RenameObject(1, "=Node"),
+        NewObject(),
+        StartFrom(PackedMask.pack(second)),
+    ]
     for action in actions:
         session.apply(action, lambda clicks, previous: second)
     return session
 
 
 def exported(kind: FileKind, session: AnnotationSession, volume: Volume, folder: Path) -> Path:
-    document = SessionFile.of(session, volume, REFERENCE)
+    document = SessionFile.of(session, ScanReference.of(volume), REFERENCE)
     return export(kind, session.scene, volume, "Doe", document, folder)
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from app.handlers import Handlers
 from app.store import SessionKey, SessionStore
+from app.uploads import Uploads
+from app.work import Work
 from caiseg import load_volume
 from tests.app.stand_in import StandInShelf
 
@@ -38,7 +40,8 @@ def shelf() -> StandInShelf:
 
 @pytest.fixture
 def handlers(shelf: StandInShelf, store: SessionStore, cache: Path, tmp_path: Path) -> Handlers:
-    return Handlers(shelf.as_models(), store, cache, tmp_path / "demo" / "demo.nii.gz")
+    uploads = Uploads(cache, tmp_path / "demo" / "demo.nii.gz")
+    return Handlers(Work(shelf.as_models(), store, uploads), store)
 
 
 def request(page: str, user: str | None = None) -> gr.Request:

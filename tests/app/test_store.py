@@ -10,8 +10,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from app.scan_file import ScanFile
 from app.store import OpenScan, ResidentScan, SessionKey, SessionStore
 from caiseg.annotation.session import AnnotationSession
+from caiseg.annotation.session_file import ScanReference
 from caiseg.grids import Grid
 
 SCAN_BYTES = 100
@@ -43,12 +45,12 @@ def open_scan(folder: Path) -> OpenScan:
     return OpenScan(
         scan_id="1",
         name="scan",
-        folder=folder,
-        source=folder / "scan.nii",
+        source=ScanFile(folder / "scan.nii"),
         grid=Grid((1, 1, 1), np.eye(4)),
         model="m",
         session=AnnotationSession(lambda clicks, previous: np.ones((1, 1, 1), bool), (1, 1, 1)),
         resident=ResidentScan(volume, encoded),
+        identity=ScanReference(sha256="0" * 64, shape=(1, 1, 1)),
     )
 
 
@@ -68,7 +70,7 @@ def test_the_least_recently_used_scan_leaves_memory_but_keeps_its_clicks(
     assert store.nbytes <= 2 * SCAN_BYTES
     evicted = cast(OpenScan, store.get(BOB))
     assert evicted.session.current.mask.voxels == 1
-    assert evicted.folder.is_dir(), "its file is needed to read it again"
+    assert evicted.source.folder.is_dir(), "its file is needed to read it again"
 
 
 def test_a_scan_at_work_is_never_evicted(store: SessionStore, tmp_path: Path) -> None:

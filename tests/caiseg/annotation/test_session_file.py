@@ -27,6 +27,7 @@ from caiseg.annotation.brush import Stroke
 from caiseg.annotation.session import AnnotationSession
 from caiseg.annotation.session_file import (
     CheckpointReference,
+    ScanReference,
     SessionFile,
     answering,
     replay_session,
@@ -85,7 +86,9 @@ def written(
 ) -> Path:
     reference = CheckpointReference(name="small", sha256=predictor.checkpoint_hash)
     path = tmp_path / "session.json"
-    SessionFile.of(session, volume, reference, {"window": "Auto", "opacity": 0.4}).write(path)
+    SessionFile.of(
+        session, ScanReference.of(volume), reference, {"window": "Auto", "opacity": 0.4}
+    ).write(path)
     return path
 
 

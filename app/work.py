@@ -1,0 +1,245 @@
+"""What the server does when a page or a program asks for something."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import gradio as gr
+
+from app import replies
+from app.background import with_reports
+from app.exports import export
+from app.maps import (
+    HeatMap,
+    Uncertainty,
+    affinity_of_last_click,
+    foreground_probability,
+)
+from app.messages import OpenDemo, OpenUpload, PageMessage, ResumeSession, SwitchModel
+from app.models import ModelShelf
+from app.page_actions import do_new
+from app.scan_file import ScanFile
+from app.scan_fit import reservations
+from app.scan_payload import scan_payload
+from app.store import OpenScan, ResidentScan, SessionKey, SessionStore
+from app.uploads import Uploads
+from caiseg import CAISegPredictor, EncodedScan, InvalidInput, SeveralSeries, Volume
+from caiseg.annotation.session import AnnotationSession
+from caiseg.annotation.session_file import ScanReference, SessionFile, answering
+
+Updates = Generator[gr.HTML, None, None]
+"""Updates of the viewer, sent to the page one by one."""
+
+_NO_SCAN = "The server has no scan open for this page; it may have been restarted. Open it again."
+
+
+class Work:
+    """The steps behind every event; each yields updates of the viewer while it runs.
+
+    Every public method raises :class:`caiseg.InvalidInput` for what cannot be done.
+
+    Args:
+        models: The checkpoints on offer.
+        store: Everybody's open scans.
+        uploads: Where scans come from.
+    """
+
+    def __init__(self, models: ModelShelf, store: SessionStore, uploads: Uploads):
+        self._models = models
+        self._store = store
+        self._uploads = uploads
+
+    def open(self, message: PageMessage, key: SessionKey) -> Updates:
+        """Open a scan, go on with another checkpoint, or do a session again."""
+        with self._store.at_work(key) as present:
+            match message.request:
+                case OpenUpload() as upload:
+                    source = self._source(upload)
+                    yield from self._open_file(key, message.model, source, upload.session)
+                case OpenDemo():
+                    yield replies.working("Drawing the demo scan")
+                    source = ScanFile(self._uploads.link(self._uploads.demo()))
+                    yield from self._open_file(key, message.model, source)
+                case SwitchModel() if present is not None:
+                    yield from self._switch_model(present, message.model)
+                case ResumeSession(session=session) if present is not None:
+                    yield from self._resume(present, SessionFile.parse(session))
+                case _:
+                    raise InvalidInput(_NO_SCAN)
+
+    def act(self, message: PageMessage, key: SessionKey) -> Updates:
+        """Answer the actions that have not been answered yet."""
+        with self._store.at_work(key) as present:
+            scan = _required(present)
+            if scan.scan_id != message.scan:
+                # The person acted on a scan that has been replaced since.
+                yield gr.skip()
+                return
+            predictor, resident = yield from self._resident(scan)
+            started = time.perf_counter()
+            segment = answering(predictor, resident.encoded)
+            sentence = do_new(scan, message.actions, resident.volume, segment, self._uploads.find)
+            yield replies.answer(scan, time.perf_counter() - started, sentence)
+
+    def measure(self, message: PageMessage, key: SessionKey) -> Updates:
+        """Measure the masks on screen and triangulate the active one's surface."""
+        scan = self._store.get(key)
+        yield gr.skip() if scan is None else replies.details(scan)
+
+    def chart(self, message: PageMessage, key: SessionKey) -> Updates:
+        """Ask the network for a map to lay over the scan."""
+        with self._store.at_work(key) as present:
+            scan = _required(present)
+            predictor, resident = yield from self._resident(scan)
+            shown = scan.session.current
+            uncertainty = None
+            if message.map == "affinity":
+                values = affinity_of_last_click(predictor, resident.encoded, shown)
+            else:
+                values = foreground_probability(predictor, resident.encoded, shown)
+                uncertainty = Uncertainty.of(values)
+            heat = HeatMap.of(values)
+            # One file a kind: the page has fetched the last one, or does not want it any more.
+            path = scan.source.folder / f"{message.map}.gz"
+            path.unlink(missing_ok=True)
+            path.write_bytes(heat.payload())
+            yield replies.chart(scan, message.map, heat, uncertainty, path)
+
+    def save(self, message: PageMessage, key: SessionKey) -> Updates:
+        """Write a file to keep."""
+        with self._store.at_work(key) as present:
+            scan = _required(present)
+            volume = scan.resident.volume if scan.resident else scan.source.load()
+            folder = Path(tempfile.mkdtemp(dir=scan.source.folder))
+            document = scan.document.model_copy(update={"settings": message.settings})
+            scene = scan.session.scene
+            path = export(message.layout, scene, volume, scan.name, document, folder)
+            yield replies.download(path)
+
+    def _source(self, upload: OpenUpload) -> ScanFile:
+        beside = None
+        if upload.beside is not None:
+            beside = (self._uploads.find(upload.beside.path), upload.beside.name)
+        link = self._uploads.link(self._uploads.find(upload.file.path), beside)
+        return ScanFile(link, upload.series, upload.volume)
+
+    def _open_file(
+        self, key: SessionKey, model: str, source: ScanFile, session: object = None
+    ) -> Updates:
+        scan_id = secrets.token_urlsafe(9)
+        started = time.perf_counter()
+        try:
+            document = None if session is None else SessionFile.parse(session)
+            yield replies.working("Reading the scan")
+            try:
+                volume = source.load()
+            except SeveralSeries as error:
+                yield replies.choose_series(error.series)
+                shutil.rmtree(source.folder, ignore_errors=True)
+                return
+            if volume.volumes > 1 and source.volume is None:
+                yield replies.choose_volume(volume.volumes, source.series)
+                shutil.rmtree(source.folder, ignore_errors=True)
+                return
+            yield replies.preview(scan_payload(volume, scan_id, source.name, source.folder))
+            if document is not None:
+                model = document.checkpoint.name
+                document.check_scan(volume)
+            predictor = self._models.predictor(model)
+            encoded = yield from _encode(predictor, volume)
+            yield replies.working("First mask")
+            session_now = _session(document, predictor, encoded, volume)
+        except BaseException:
+            shutil.rmtree(source.folder, ignore_errors=True)
+            raise
+        scan = OpenScan(
+            scan_id=scan_id,
+            name=source.name,
+            source=source,
+            grid=volume.grid,
+            model=model,
+            session=session_now,
+            resident=ResidentScan(volume, encoded),
+            identity=ScanReference.of(volume),
+            checkpoint_hash=predictor.checkpoint_hash,
+            warnings=reservations(volume, predictor.preprocessing),
+        )
+        self._store.put(key, scan)
+        yield replies.answer(scan, time.perf_counter() - started)
+
+    def _switch_model(self, scan: OpenScan, model: str) -> Updates:
+        started = time.perf_counter()
+        predictor = self._models.predictor(model)
+        volume = scan.resident.volume if scan.resident else scan.source.load()
+        encoded = yield from _encode(predictor, volume)
+        yield replies.working("Answering the clicks again")
+        scan.session.replay(answering(predictor, encoded))
+        _use(scan, model, predictor, ResidentScan(volume, encoded))
+        yield replies.answer(scan, time.perf_counter() - started)
+
+    def _resume(self, scan: OpenScan, document: SessionFile) -> Updates:
+        started = time.perf_counter()
+        model = document.checkpoint.name
+        predictor = self._models.predictor(model)
+        if scan.resident and model == scan.model:
+            resident = scan.resident
+            document.check_scan(resident.volume)
+        else:
+            volume = scan.resident.volume if scan.resident else scan.source.load()
+            document.check_scan(volume)
+            resident = ResidentScan(volume, (yield from _encode(predictor, volume)))
+        yield replies.working("Answering the clicks again")
+        scan.session = _session(document, predictor, resident.encoded, resident.volume)
+        _use(scan, model, predictor, resident)
+        yield replies.answer(scan, time.perf_counter() - started)
+
+    def _resident(
+        self, scan: OpenScan
+    ) -> Generator[gr.HTML, None, tuple[CAISegPredictor, ResidentScan]]:
+        """The checkpoint in use and the scan in memory, encoded again after an eviction."""
+        predictor = self._models.predictor(scan.model)
+        if scan.resident is None:
+            yield replies.working("Reading the scan again")
+            volume = scan.source.load()
+            encoded = yield from _encode(predictor, volume)
+            scan.resident = ResidentScan(volume, encoded)
+        return predictor, scan.resident
+
+
+def _required(scan: OpenScan | None) -> OpenScan:
+    if scan is None:
+        raise InvalidInput(_NO_SCAN)
+    return scan
+
+
+def _use(scan: OpenScan, model: str, predictor: CAISegPredictor, resident: ResidentScan) -> None:
+    scan.resident = resident
+    scan.model = model
+    scan.checkpoint_hash = predictor.checkpoint_hash
+    scan.warnings = reservations(resident.volume, predictor.preprocessing)
+    scan.answers += 1
+
+
+def _session(
+    document: SessionFile | None, predictor: CAISegPredictor, encoded: EncodedScan, volume: Volume
+) -> AnnotationSession:
+    segment = answering(predictor, encoded)
+    if document is None:
+        return AnnotationSession(segment, volume.spacing)
+    document.check_checkpoint(predictor.checkpoint_hash)
+    return AnnotationSession.from_log(document.log, segment, volume.spacing)
+
+
+def _encode(predictor: CAISegPredictor, volume: Volume) -> Generator[gr.HTML, None, EncodedScan]:
+    stage = "Encoding the scan"
+    yield replies.working(stage, 0.0)
+    encoded = yield from with_reports(
+        lambda report: predictor.encode(volume, progress=report),
+        lambda fraction: replies.working(stage, fraction),
+    )
+    return encoded
