@@ -12,6 +12,10 @@ from pathlib import Path
 from caiseg.errors import InvalidInput
 from train.methods.base import LoadedMethod, MethodEntry
 from train.methods.checkpoints import load_caiseg, load_click_network
+from train.methods.external.medsam import load_medsam
+from train.methods.external.nninteractive import load_nninteractive
+from train.methods.external.nnunet import load_nnunet
+from train.methods.external.sam_med3d import load_sam_med3d
 from train.methods.graph_cuts import load_graph_cuts
 from train.methods.random_walker import load_random_walker
 
@@ -31,6 +35,10 @@ METHODS: dict[str, MethodEntry] = {
     ),
     "random_walker": MethodEntry("Grady's random walker", load_random_walker, weights="none"),
     "graph_cuts": MethodEntry("Boykov and Jolly's graph cuts", load_graph_cuts, weights="none"),
+    "nnunet": MethodEntry("a trained nnU-Net v2, without clicks", load_nnunet, weights="own"),
+    "nninteractive": MethodEntry("nnInteractive", load_nninteractive, weights="own"),
+    "sam_med3d": MethodEntry("SAM-Med3D", load_sam_med3d, weights="own"),
+    "medsam": MethodEntry("MedSAM, prompted with boxes", load_medsam, weights="own"),
 }
 """Every method by the name that ``--method`` takes."""
 

@@ -1,0 +1,139 @@
+"""``medsam``: a 2-D network that is prompted with boxes, slice by slice (Ma et al. 2024)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from caiseg.clicks import Click, Label, check_inside
+from caiseg.predictor import choose_device
+from caiseg.volume import Volume
+from train.methods.base import LoadedMethod, Segmentation
+from train.methods.external.library import require_library, require_weights, weights_hash
+
+NAME = "medsam"
+SIDE = 1024
+"""Pixels a side of what the network sees."""
+MARGIN_MM = 15.0
+"""How far the box reaches beyond the outermost foreground clicks."""
+
+
+class MedSAM:
+    """MedSAM behind the interface of all methods.
+
+    It takes boxes alone. The box is the foreground clicks' own, with a margin; each axial slice
+    that it meets is segmented with its outline. Before the first foreground click the mask is
+    empty, and background clicks have no way to be heard.
+
+    Args:
+        model: As ``sam_model_registry`` gives it, in evaluation mode on ``device``.
+        device: Where to compute.
+    """
+
+    def __init__(self, model: Any, device: torch.device):
+        self._model = model
+        self._device = device
+
+    def encode(self, volume: Volume) -> MedSAMScan:
+        """Find the window of intensities; slices are encoded when a box meets them."""
+        return MedSAMScan(volume)
+
+    @torch.inference_mode()
+    def segment(
+        self,
+        scan: MedSAMScan,
+        clicks: Sequence[Click],
+        previous_mask: npt.NDArray[np.bool_] | None = None,
+    ) -> Segmentation:
+        """Answer all clicks so far.
+
+        Raises:
+            InvalidInput: A click lies outside the scan.
+        """
+        check_inside(clicks, scan.volume.shape)
+        mask = np.zeros(scan.volume.shape, dtype=np.bool_)
+        foreground = [click.voxel for click in clicks if click.label is Label.FOREGROUND]
+        if not foreground:
+            return Segmentation(mask)
+        i, j, k = _box(np.array(foreground), scan.volume)
+        columns, rows = scan.volume.shape[:2]
+        # In the picture, columns run to the patient's left and rows to the back: both backwards.
+        corners = [columns - i.stop, rows - j.stop, columns - i.start, rows - j.start]
+        scale = torch.tensor([SIDE / columns, SIDE / rows] * 2)
+        box = (torch.tensor(corners) * scale)[None, None].to(self._device)
+        sparse, dense = self._model.prompt_encoder(points=None, boxes=box, masks=None)
+        for index in range(k.start, k.stop):
+            if index not in scan.embeddings:
+                picture = scan.picture(index).to(self._device)
+                scan.embeddings[index] = self._model.image_encoder(picture).cpu()
+            logits, _ = self._model.mask_decoder(
+                image_embeddings=scan.embeddings[index].to(self._device),
+                image_pe=self._model.prompt_encoder.get_dense_pe(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=False,
+            )
+            outline = torch.nn.functional.interpolate(logits, size=(rows, columns), mode="bilinear")
+            mask[:, :, index] = (outline[0, 0] > 0).cpu().numpy().T[::-1, ::-1]
+        return Segmentation(mask)
+
+
+class MedSAMScan:
+    """A scan, the window in which it is shown, and the slices that have been encoded.
+
+    Args:
+        volume: The scan.
+    """
+
+    def __init__(self, volume: Volume):
+        self.volume = volume
+        self.embeddings: dict[int, Tensor] = {}
+        self._window = np.percentile(volume.data, (0.5, 99.5))
+
+    def picture(self, index: int) -> Tensor:
+        """An axial slice as MedSAM expects it, ``(1, 3, 1024, 1024)`` in [0, 1]."""
+        low, high = self._window
+        shown = self.volume.data[::-1, ::-1, index].T.astype(np.float32)
+        shown = (shown.clip(low, high) - low) / max(high - low, 1e-6)
+        picture = torch.nn.functional.interpolate(
+            torch.from_numpy(shown.astype(np.float32))[None, None], size=(SIDE, SIDE),
+            mode="bicubic",
+        )  # fmt: skip
+        return picture.clamp(0, 1).repeat(1, 3, 1, 1)
+
+
+def _box(voxels: npt.NDArray[np.int64], volume: Volume) -> tuple[slice, slice, slice]:
+    i, j, k = (
+        slice(
+            max(0, int(voxels[:, axis].min()) - math.ceil(MARGIN_MM / step)),
+            min(size, int(voxels[:, axis].max()) + math.ceil(MARGIN_MM / step) + 1),
+        )
+        for axis, (size, step) in enumerate(zip(volume.shape, volume.spacing, strict=True))
+    )
+    return i, j, k
+
+
+def load_medsam(checkpoint: Path | None, device: str) -> LoadedMethod:
+    """MedSAM with its published weights.
+
+    Raises:
+        InvalidInput: segment_anything is not installed, or the file is not there.
+    """
+    module = require_library(
+        NAME,
+        "segment_anything",
+        "pip install git+https://github.com/facebookresearch/segment-anything",
+    )
+    path = require_weights(NAME, checkpoint, "medsam_vit_b.pth of github.com/bowang-lab/MedSAM")
+    chosen = choose_device(device)
+    model = module.sam_model_registry["vit_b"](checkpoint=str(path))
+    return LoadedMethod(
+        NAME, MedSAM(model.to(chosen).eval(), chosen), weights_hash(path), chosen, path.stem
+    )
