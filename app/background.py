@@ -1,4 +1,4 @@
-"""Long work that says how far it is."""
+"""Long work that says how far it is, and ends early when nobody wants it any more."""
 
 from __future__ import annotations
 
@@ -19,11 +19,16 @@ class _Outcome(Generic[T]):
     error: BaseException | None = None
 
 
+class _Abandoned(Exception):
+    """Nobody waits for the work any more."""
+
+
 def with_reports(work: Callable[[Report], T], say: Callable[[float], U]) -> Generator[U, None, T]:
     """Run ``work`` in a thread, and tell how far it is while it runs.
 
     Args:
-        work: Gets a function to call with a fraction from 0 to 1.
+        work: Gets a function to call with a fraction from 0 to 1. Once the generator has been
+            closed, the next call ends the work.
         say: Turns the newest fraction into what is yielded.
 
     Returns:
@@ -31,10 +36,16 @@ def with_reports(work: Callable[[Report], T], say: Callable[[float], U]) -> Gene
     """
     reports: queue.SimpleQueue[float | None] = queue.SimpleQueue()
     outcome: _Outcome[T] = _Outcome()
+    abandoned = threading.Event()
+
+    def report(fraction: float) -> None:
+        if abandoned.is_set():
+            raise _Abandoned
+        reports.put(fraction)
 
     def run() -> None:
         try:
-            outcome.value = work(reports.put)
+            outcome.value = work(report)
         except BaseException as error:
             outcome.error = error
         finally:
@@ -46,6 +57,7 @@ def with_reports(work: Callable[[Report], T], say: Callable[[float], U]) -> Gene
         while (fraction := _newest(reports)) is not None:
             yield say(fraction)
     finally:
+        abandoned.set()
         # Also when the person has left: two pieces of work must not share the processor's memory.
         thread.join()
     if outcome.error is not None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import closing, suppress
 from typing import Any
 
 import gradio as gr
 
 from app import replies
+from app.cancellation import Cancellations
 from app.messages import PageMessage
 from app.page_actions import FAILED
 from app.store import SessionKey, SessionStore
@@ -32,10 +34,11 @@ class Handlers:
     def __init__(self, work: Work, store: SessionStore):
         self._work = work
         self._store = store
+        self._cancellations = Cancellations()
 
     def open(self, value: Any, request: gr.Request) -> Updates:
         """Open a scan, go on with another checkpoint, or do a session again."""
-        yield from _spoken(self._work.open, value, request)
+        yield from _spoken(self._open, value, request)
 
     def act(self, value: Any, request: gr.Request) -> Updates:
         """Answer the actions that have not been answered yet."""
@@ -53,9 +56,31 @@ class Handlers:
         """Write a file to keep: masks, surfaces, measurements or the session."""
         yield from _spoken(self._work.save, value, request)
 
+    def cancel(self, value: Any, request: gr.Request) -> None:
+        """Give up what the page asked to open last; what it had open before stays."""
+        with suppress(InvalidInput):
+            message = PageMessage.parse(value)
+            self._cancellations.add(session_key(request), message.ticket)
+
     def close(self, request: gr.Request) -> None:
         """Free what a page held that was closed or reloaded."""
+        self._cancellations.forget(session_key(request))
         self._store.drop(session_key(request))
+
+    def _open(self, message: PageMessage, key: SessionKey) -> Updates:
+        if self._cancellations.include(key, message.ticket):
+            yield replies.cancelled()
+            return
+        # Closing it ends the work that is under way and deletes what it had written.
+        with closing(self._work.open(message, key)) as updates:
+            for update in updates:
+                yield update
+                # After an answer nothing is left to cancel.
+                if replies.is_answer(update):
+                    continue
+                if self._cancellations.include(key, message.ticket):
+                    yield replies.cancelled()
+                    return
 
 
 def session_key(request: gr.Request) -> SessionKey:

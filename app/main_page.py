@@ -43,6 +43,8 @@ def build_page(models: list[dict[str, Any]], upload_mb: int, handlers: Handlers)
         network = {"concurrency_id": "network", "concurrency_limit": 1}
         viewer.open(handlers.open, **common, **network)
         viewer.act(handlers.act, **common, **network)
+        # Beside the queue in which the work waits that it is to end.
+        viewer.cancel(handlers.cancel, inputs=viewer, queue=False, api_visibility="private")
         viewer.measure(handlers.measure, **common)
         viewer.save(handlers.save, **common)
         viewer.chart(handlers.chart, **common, **network)

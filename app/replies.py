@@ -33,6 +33,16 @@ def refused(sentence: str) -> gr.HTML:
     return gr.HTML(server_work={"state": "refused", "sentence": sentence})
 
 
+def cancelled() -> gr.HTML:
+    """The person took back what they had asked for; what was on screen stays."""
+    return gr.HTML(server_work={"state": "cancelled"})
+
+
+def is_answer(update: gr.HTML) -> bool:
+    """Whether a reply is one of :func:`answer`."""
+    return "server_answer" in update.constructor_args
+
+
 def preview(payload: dict[str, Any]) -> gr.HTML:
     """A scan to show while it is encoded; see :func:`app.scan_payload.scan_payload`."""
     return gr.HTML(server_scan=payload)

@@ -1,0 +1,142 @@
+"""What a person no longer wants is given up, and what was open before stays."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import gradio as gr
+import pytest
+
+from app.cancellation import Cancellations
+from app.handlers import Handlers
+from app.store import SessionKey, SessionStore
+from app.uploads import Uploads
+from app.work import Work
+from caiseg import Volume
+from tests.app.stand_in import StandInShelf
+
+ANN, BOB = SessionKey("", "ann"), SessionKey("", "bob")
+
+
+def request(key: SessionKey) -> gr.Request:
+    return cast(gr.Request, SimpleNamespace(username=key.user, session_hash=key.page))
+
+
+@pytest.fixture
+def store() -> SessionStore:
+    return SessionStore(1, idle_seconds=60, forget_seconds=600)
+
+
+@pytest.fixture
+def shelf() -> StandInShelf:
+    return StandInShelf()
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def handlers(shelf: StandInShelf, store: SessionStore, cache: Path, tmp_path: Path) -> Handlers:
+    uploads = Uploads(cache, tmp_path / "demo" / "demo.nii.gz")
+    return Handlers(Work(shelf.as_models(), store, uploads), store)
+
+
+@pytest.fixture
+def asking(blob: Path, cache: Path) -> Callable[[int], dict[str, Any]]:
+    """The page's value when it asks to open a scan, by the number of that request."""
+    upload = blob.rename(cache / blob.name)
+    asked = {"kind": "upload", "file": {"path": str(upload)}}
+    return lambda ticket: {"model": "small", "request": asked, "ticket": ticket}
+
+
+def cancel_midway(
+    shelf: StandInShelf, monkeypatch: pytest.MonkeyPatch, cancel: Callable[[], None]
+) -> None:
+    """Cancel once the first of many patches is encoded."""
+    encode = shelf.small.encode
+
+    def in_patches(volume: Volume, progress: Callable[[float], None]) -> Any:
+        progress(0.1)
+        cancel()
+        for _ in range(3000):
+            # A patch takes a moment, in which the server can hear of the wish.
+            threading.Event().wait(0.01)
+            progress(0.2)
+        return encode(volume, progress)
+
+    monkeypatch.setattr(shelf.small, "encode", in_patches)
+
+
+def states(updates: list[gr.HTML]) -> list[str]:
+    works = (update.constructor_args.get("server_work") for update in updates)
+    return [work["state"] for work in works if work]
+
+
+def test_work_stops_at_the_next_patch_and_the_scan_before_stays(
+    handlers: Handlers,
+    shelf: StandInShelf,
+    store: SessionStore,
+    cache: Path,
+    asking: Callable[[int], dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    list(handlers.open(asking(1), request(ANN)))
+    before = store.get(ANN)
+    files = set(cache.rglob("*"))
+    encoded = len(shelf.small.encoded)
+    cancel_midway(shelf, monkeypatch, lambda: handlers.cancel(asking(2), request(ANN)))
+    updates = list(handlers.open(asking(2), request(ANN)))
+    assert states(updates)[-1] == "cancelled"
+    assert len(shelf.small.encoded) == encoded, "the network stopped before it was done"
+    assert store.get(ANN) is before
+    assert set(cache.rglob("*")) == files, "nothing of the other scan is left"
+
+
+def test_a_cancelled_change_of_checkpoint_changes_nothing(
+    handlers: Handlers,
+    shelf: StandInShelf,
+    store: SessionStore,
+    asking: Callable[[int], dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    list(handlers.open({**asking(1), "model": "large"}, request(ANN)))
+    value = {"model": "small", "request": {"kind": "model"}, "ticket": 2}
+    cancel_midway(shelf, monkeypatch, lambda: handlers.cancel(value, request(ANN)))
+    assert states(list(handlers.open(value, request(ANN))))[-1] == "cancelled"
+    scan = store.get(ANN)
+    assert scan is not None
+    assert scan.model == "large"
+    assert scan.answers == 1
+
+
+def test_what_waits_can_be_cancelled_before_it_begins(
+    handlers: Handlers, store: SessionStore, asking: Callable[[int], dict[str, Any]]
+) -> None:
+    handlers.cancel(asking(3), request(ANN))
+    assert states(list(handlers.open(asking(3), request(ANN))))[-1] == "cancelled"
+    assert states(list(handlers.open(asking(4), request(ANN))))[-1] == "idle"
+    assert store.get(ANN) is not None
+
+
+def test_nobody_cancels_the_work_of_another_page(
+    handlers: Handlers, asking: Callable[[int], dict[str, Any]]
+) -> None:
+    handlers.cancel(asking(9), request(BOB))
+    assert states(list(handlers.open(asking(1), request(ANN))))[-1] == "idle"
+
+
+def test_a_page_that_closes_is_forgotten() -> None:
+    cancellations = Cancellations()
+    cancellations.add(ANN, 5)
+    assert cancellations.include(ANN, 5)
+    assert not cancellations.include(ANN, 6)
+    cancellations.forget(ANN)
+    assert not cancellations.include(ANN, 5)
