@@ -264,3 +264,26 @@ def test_the_same_batch_and_step_give_the_same_loss() -> None:
         losses = [float(step(batch(), "interactive", 3, 0.4)) for _ in range(2)]
     assert losses[0] == losses[1]
     assert np.isfinite(losses[0])
+
+
+def test_the_first_mask_adds_the_loss_of_the_answer_without_clicks() -> None:
+    net = network().eval()
+    plain, first = (
+        TrainingStep(net, small_config(loss={"first_mask_weight": weight})) for weight in (0, 0.5)
+    )
+    without_clicks = TrainingStep(
+        net, small_config(clicks={"rounds": [1, 1], "zero_click_share": 1.0})
+    )
+    with torch.no_grad():
+        expected = plain(batch(), "interactive", 3, 0.4) + 0.5 * without_clicks(
+            batch(), "interactive", 3, 0.4
+        )
+        torch.testing.assert_close(first(batch(), "interactive", 3, 0.4), expected)
+
+
+def test_the_first_mask_costs_no_second_run_of_the_backbone() -> None:
+    net = network()
+    runs = count_backbone_runs(net)
+    step = TrainingStep(net, small_config(loss={"first_mask_weight": 0.5}))
+    step(batch(), "interactive", 0, 0.3)
+    assert len(runs) == 3
