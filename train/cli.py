@@ -1,4 +1,4 @@
-"""The command line: ``python -m train prepare | fit | export | evaluate | benchmark``."""
+"""The command line: ``python -m train prepare | fit | export | evaluate | compare | benchmark``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from caiseg.errors import InvalidInput
 from train.commands.benchmark import benchmark_command
+from train.commands.compare import compare_command
 from train.commands.evaluate import evaluate_command
 from train.commands.export import export_command
 from train.commands.fit import fit_command
@@ -23,6 +24,7 @@ app.command("prepare")(prepare_command)
 app.command("fit")(fit_command)
 app.command("export")(export_command)
 app.command("evaluate")(evaluate_command)
+app.command("compare")(compare_command)
 app.command("benchmark")(benchmark_command)
 
 

@@ -1,0 +1,1 @@
+"""Several methods side by side: statistics, tables, plots and the report."""

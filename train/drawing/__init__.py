@@ -1,0 +1,1 @@
+"""Pictures and pages: slices with outlines and clicks, and self-contained HTML."""
