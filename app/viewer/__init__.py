@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import plotly
@@ -25,14 +26,18 @@ _SCRIPTS = (
     "volume.js",
     "mask.js",
     "layers.js",
-    "objects.js",
     "glyphs.js",
+    "brush.js",
+    "dialogue.js",
+    "objects.js",
     "slice_view.js",
+    "click_tool.js",
     "pointer.js",
     "touch.js",
     "wheel.js",
     "tap.js",
-    "dialogue.js",
+    "click_list.js",
+    "object_list.js",
     "panel.js",
     "surface.js",
     "files.js",
@@ -41,23 +46,42 @@ _SCRIPTS = (
     "tabs.js",
     "theme.js",
     "looking.js",
+    "annotating.js",
+    "measurements.js",
+    "maps.js",
+    "session_keeper.js",
+    "worklist.js",
+    "arrivals.js",
+    "model_cards.js",
+    "parts.js",
     "controls.js",
     "viewer.js",
 )
-_STYLES = ("page.css", "layout.css", "controls.css", "views.css", "panel.css", "messages.css")
+_STYLES = (
+    "page.css",
+    "layout.css",
+    "controls.css",
+    "views.css",
+    "panel.css",
+    "objects.css",
+    "knowing.css",
+    "messages.css",
+)
 
 
-def volume_viewer(models: list[str], upload_mb: int) -> gr.HTML:
+def volume_viewer(models: list[dict[str, Any]], upload_mb: int) -> gr.HTML:
     """Make the viewer.
 
     Its events are bound with ``viewer.<event>(handler, …)``: ``open`` (a scan or another
     checkpoint is asked for), ``act`` (the person clicked, undid, …), ``measure`` (the page wants
-    figures and surface of the mask), ``save`` (the mask is asked for).
+    figures and surface of the mask), ``chart`` (a map is asked for), ``save`` (a file is asked
+    for).
 
     It is no subclass, because Gradio writes a ``.pyi`` file beside the source of each.
 
     Args:
-        models: Names of the checkpoints on offer, the one to start with first.
+        models: Cards of the checkpoints on offer (:func:`app.model_cards.model_card`), the one
+            to start with first.
         upload_mb: MiB that an uploaded file may have.
     """
     return gr.HTML(

@@ -1,11 +1,11 @@
 // Scans come in by the file picker or by drag-and-drop; masks go out as downloads.
 
-// open(file): called with the file that the person chose.
+// open(files): called with the files that the person chose.
 function attachFiles(find, open) {
   const input = find("file");
   const curtain = find("drop");
   input.addEventListener("change", () => {
-    if (input.files.length > 0) open(input.files[0]);
+    if (input.files.length > 0) open([...input.files]);
     // Otherwise choosing the same file again would not be a change.
     input.value = "";
   });
@@ -23,8 +23,16 @@ function attachFiles(find, open) {
     if (!holdsFiles(event)) return;
     event.preventDefault();
     curtain.classList.remove("cs-shown");
-    const [file] = event.dataTransfer.files;
-    if (file) open(file);
+    if (event.dataTransfer.files.length > 0) open([...event.dataTransfer.files]);
+  });
+}
+
+// open(file): called with the mask that the person chose.
+function attachMaskUpload(find, open) {
+  const input = find("mask-file");
+  input.addEventListener("change", () => {
+    if (input.files.length > 0) open(input.files[0]);
+    input.value = "";
   });
 }
 

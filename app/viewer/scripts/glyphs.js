@@ -32,8 +32,9 @@ function drawCrosshair(context, view, point) {
   context.restore();
 }
 
-// A plus or a minus with a dark halo: told apart without colour, legible on any grey.
-function drawClick(context, point, foreground, opacity) {
+// A plus or a minus with a dark halo: told apart without colour, legible on any grey. Hollow: it is
+// collected and not sent yet.
+function drawClick(context, point, foreground, opacity, hollow) {
   const path = new Path2D();
   path.moveTo(point.x - CLICK_ARM, point.y);
   path.lineTo(point.x + CLICK_ARM, point.y);
@@ -41,27 +42,39 @@ function drawClick(context, point, foreground, opacity) {
     path.moveTo(point.x, point.y - CLICK_ARM);
     path.lineTo(point.x, point.y + CLICK_ARM);
   }
+  const colour = foreground ? MASK_COLOUR : BACKGROUND_COLOUR;
+  const strokes = hollow ? [[8, HALO], [5, colour], [2, "#000000"]] : [[6, HALO], [2.5, colour]];
   context.save();
   context.globalAlpha = opacity;
   context.lineCap = "round";
-  context.lineWidth = 6;
-  context.strokeStyle = HALO;
-  context.stroke(path);
-  context.lineWidth = 2.5;
-  context.strokeStyle = foreground ? MASK_COLOUR : BACKGROUND_COLOUR;
-  context.stroke(path);
+  for (const [width, style] of strokes) {
+    context.lineWidth = width;
+    context.strokeStyle = style;
+    context.stroke(path);
+  }
   context.restore();
 }
 
-function drawClicks(context, clicks, plane, grid, frame, slice) {
+// The number of the click under the pointer.
+function drawClickNumber(context, point, number) {
+  context.save();
+  context.font = "600 13px system-ui, sans-serif";
+  drawHaloed(context, String(number), point.x + CLICK_ARM + 3, point.y - CLICK_ARM);
+  context.restore();
+}
+
+function drawClicks(context, { clicks, dragged, hovered, volume }, plane, frame, slice) {
   const { normal } = PLANES[plane];
-  for (const click of clicks) {
-    const steps = Math.abs(click.voxel[normal] - slice);
-    const near = steps === 1 || steps * grid.spacing[normal] <= CLICK_REACH_MM;
-    if (steps > 0 && !near) continue;
+  clicks.forEach((click, index) => {
+    const voxel = dragged?.index === index ? dragged.voxel : click.voxel;
+    const steps = Math.abs(voxel[normal] - slice);
+    const near = steps === 1 || steps * volume.spacing[normal] <= CLICK_REACH_MM;
+    if (steps > 0 && !near) return;
     const opacity = (steps === 0 ? 1 : 0.35) * (click.pending ? 0.6 : 1);
-    drawClick(context, pointOf(plane, frame, click.voxel), click.label === "fg", opacity);
-  }
+    const point = pointOf(plane, frame, voxel);
+    drawClick(context, point, click.label === "fg", opacity, click.collected);
+    if (hovered === index) drawClickNumber(context, point, index + 1);
+  });
 }
 
 function drawScaleBar(context, view, frame) {

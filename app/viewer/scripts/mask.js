@@ -38,7 +38,7 @@ class Mask {
   }
 
   // Makes the box so large that it holds the voxels from `low` up to, without, `high`.
-  cover(low, high) {
+  cover({ low, high }) {
     const { start, size } = this.box;
     const empty = this.voxels.length === 0;
     const from = empty ? low : low.map((value, axis) => Math.min(value, start[axis]));

@@ -19,6 +19,10 @@ class ObjectLayers {
     return this.layers.get(id);
   }
 
+  get all() {
+    return [...this.layers.values()];
+  }
+
   // objects: as app/replies.py lists them. Resolves to whether they are on the stage, which they
   // are not when `overtaken` says so after their masks were unpacked.
   async set(objects, overtaken) {
@@ -33,12 +37,44 @@ class ObjectLayers {
       const layer = before.get(object.id) ?? objectLayer(this.volume);
       layer.object = object;
       layer.colour = object.colour;
-      if (unpacked[place]) layer.mask.set(object.mask, unpacked[place]);
-      layer.bits = object.mask.bits;
+      if (unpacked[place]) {
+        layer.bits = object.mask.bits;
+        layer.confirmed = unpacked[place];
+        layer.isDirty = true;
+      }
       this.layers.set(object.id, layer);
     });
     this.show();
     return true;
+  }
+
+  // Draws a stroke, from that point of its path on, before the server has confirmed it.
+  draw(id, stroke, first) {
+    const layer = this.of(id);
+    if (!layer) return;
+    layer.isDirty = true;
+    // What other objects keep, see caiseg/annotation/objects.py; a stroke opens an accepted object.
+    const above = this.all.slice(0, this.all.indexOf(layer));
+    const rivals = this.all.filter(
+      (other) => other !== layer && (other.object.accepted || above.includes(other)),
+    );
+    const isTaken = (i, j, k) => rivals.some(({ mask }) => mask.has(i, j, k));
+    drawStroke(layer.mask, this.volume, stroke, first, isTaken);
+  }
+
+  // Shows what the server has confirmed, and over it the strokes among the actions on their way.
+  settle(active, pending) {
+    for (const layer of this.all.filter(({ isDirty }) => isDirty)) {
+      layer.mask.set(layer.object.mask, layer.confirmed);
+      layer.isDirty = false;
+    }
+    let id = active;
+    for (const action of pending) {
+      if (action.do === "select") id = action.object;
+      // Only the server knows what comes after the others.
+      else if (CHOOSES_OBJECT.has(action.do)) return;
+      else if (action.do === "paint" || action.do === "erase") this.draw(id, action, 0);
+    }
   }
 
   // Puts the objects under whatever else lies over the scan.
@@ -50,6 +86,9 @@ class ObjectLayers {
 
 function objectLayer(volume) {
   const layer = maskLayer({ mask: new Mask(volume), colour: MASK_COLOUR });
-  // bits: what the server sent; null while the mask shows something that it has not confirmed.
-  return Object.assign(layer, { isObject: true, object: null, bits: null });
+  // bits, confirmed: the mask as the server sent it, packed and unpacked; isDirty: whether something
+  // else is shown.
+  return Object.assign(layer, {
+    isObject: true, object: null, bits: null, confirmed: null, isDirty: false,
+  });
 }

@@ -4,7 +4,8 @@ class Panel {
   // find(role): the element of that role. commands: see viewer.js.
   constructor(find, commands) {
     this.find = find;
-    this.commands = commands;
+    this.clicks = new ClickList(find, commands);
+    this.objects = new ObjectList(find, commands);
   }
 
   say(role, text) {
@@ -37,46 +38,11 @@ class Panel {
     this.say("volume", answer.millilitres.toFixed(answer.millilitres < 10 ? 2 : 1) + " mL");
     this.find("undo").disabled = !answer.undo;
     this.find("redo").disabled = !answer.redo;
-    this.find("reset").disabled = answer.clicks.length === 0;
+    const active = answer.objects.find(({ id }) => id === answer.active);
+    this.find("reset").disabled = !active.changed;
+    this.find("accept").disabled = active.millilitres === 0;
     this.find("save").disabled = false;
     this.find("model").value = answer.model;
-  }
-
-  showClicks(clicks) {
-    this.say("click-count", clicks.length);
-    this.find("no-clicks").hidden = clicks.length > 0;
-    const list = this.find("clicks");
-    list.replaceChildren(...clicks.map((click, index) => this.clickRow(click, index)));
-    list.scrollTop = list.scrollHeight;
-  }
-
-  clickRow(click, index) {
-    const foreground = click.label === "fg";
-    const row = node("li");
-    row.dataset.voxel = click.voxel.join(",");
-    row.dataset.label = click.label;
-    row.dataset.pending = Boolean(click.pending);
-    const words = (foreground ? "foreground" : "background") + " click " + (index + 1);
-    const jump = node("button");
-    jump.type = "button";
-    jump.className = "cs-jump";
-    jump.title = "Show this voxel in all views";
-    jump.setAttribute("aria-label", "Go to " + words + " at voxel " + click.voxel.join(", "));
-    jump.append(
-      node("span", index + 1),
-      node("b", foreground ? "+" : "−"),
-      node("span", click.voxel.join(", ")),
-    );
-    jump.onclick = () => this.commands.goTo(click.voxel);
-    const remove = node("button", "×");
-    remove.type = "button";
-    remove.className = "cs-button cs-icon";
-    remove.title = "Delete this click";
-    remove.setAttribute("aria-label", "Delete " + words);
-    remove.disabled = Boolean(click.pending);
-    remove.onclick = () => this.commands.deleteClick(index);
-    row.append(jump, remove);
-    return row;
   }
 
   showStatus(dialogue) {

@@ -1,7 +1,10 @@
 // What the buttons of mouse and pen do on a view; see touch.js for fingers, wheel.js for the wheel.
 //
 // Left click: place a click (Ctrl or ⌘: of the other label). Left drag or Shift + move: crosshair.
-// Right drag: window and level. Middle drag or Space + drag: pan.
+// Right drag: window and level. Middle drag or Space + drag: pan. A tool or a click under the pointer
+// may take the left button for itself: it gives a grip, an object that is told of the press (press),
+// of moves (move, with whether they are a drag), of the release (drop, which says whether it meant
+// anything to it) and of its end without one (cancel).
 
 // A press that moves less than this, in CSS pixels, is a click.
 const CLICK_SLACK = 4;
@@ -25,8 +28,13 @@ function attachPointer(view, tools) {
     event.preventDefault();
     view.section.focus({ preventScroll: true });
     canvas.setPointerCapture(event.pointerId);
+    if (press) return;
+    const grip = kind === "point" ? tools.grip(view, event) : null;
+    grip?.press(event);
     press = {
       kind,
+      grip,
+      pointer: event.pointerId,
       x: event.clientX,
       y: event.clientY,
       moved: false,
@@ -37,19 +45,22 @@ function attachPointer(view, tools) {
 
   canvas.addEventListener("pointermove", (event) => {
     if (!stage.volume || !isForUs(event)) return;
-    if (press) drag(event);
+    if (press?.pointer === event.pointerId) drag(event);
     const voxel = view.voxelUnder(event);
     if (event.shiftKey && !press && voxel) tools.moveCross(voxel);
-    tools.hover(view, voxel);
+    tools.hover(view, voxel, event);
   });
 
   canvas.addEventListener("pointerup", (event) => {
-    if (!press) return;
-    if (press.kind === "point" && !press.moved) tools.tap(view, event);
+    if (press?.pointer !== event.pointerId) return;
+    const { kind, grip, moved } = press;
     press = null;
+    if (grip?.drop(event)) return;
+    if (kind === "point" && !moved) tools.tap(view, event);
   });
 
   const cancel = () => {
+    press?.grip?.cancel();
     press = null;
   };
   canvas.addEventListener("pointercancel", cancel);
@@ -62,7 +73,8 @@ function attachPointer(view, tools) {
     const dx = event.clientX - press.x;
     const dy = event.clientY - press.y;
     if (Math.hypot(dx, dy) > CLICK_SLACK) press.moved = true;
-    if (!press.moved) return;
+    press.grip?.move(event, press.moved);
+    if (!press.moved || press.grip) return;
     if (press.kind === "pan") {
       const { zoom, shiftX, shiftY } = press.camera;
       view.setCamera({ zoom, shiftX: shiftX + dx, shiftY: shiftY + dy });

@@ -88,10 +88,14 @@ class SliceView {
     context.setTransform(this.canvas.width / size.width, 0, 0, this.canvas.height / size.height, 0, 0);
     this.drawScan(frame, slice);
     if (!stage.bare) {
-      const shown = stage.layers.filter((layer) => layer.shown && (stage.maskShown || !layer.outlined));
+      const shown = stage.layers.filter((layer) => layer.shown && (stage.maskShown || !layer.outlined || layer.onlyOutline));
       for (const layer of shown) this.drawLayer(layer, frame, slice);
       if (stage.crossShown) drawCrosshair(context, size, pointOf(plane, frame, stage.cross));
-      drawClicks(context, stage.clicks, plane, stage.volume, frame, slice);
+      drawClicks(context, stage, plane, frame, slice);
+      if (stage.tool !== "click" && stage.pointed) {
+        const ball = { voxel: stage.pointed, radius: stage.brushRadius, tool: stage.tool };
+        drawBrush(context, plane, stage.volume, frame, slice, ball);
+      }
       drawColourBars(context, size, shown.map((layer) => layer.legend).filter(Boolean));
     }
     drawScaleBar(context, size, frame);
@@ -119,13 +123,14 @@ class SliceView {
     });
     const { context, stage } = this;
     context.save();
-    if (!layer.outlined || stage.maskStyle !== "contour") {
+    if (!layer.onlyOutline && (!layer.outlined || stage.maskStyle !== "contour")) {
       context.globalAlpha = layer.opacity ?? stage.opacity;
       context.imageSmoothingEnabled = !layer.outlined && stage.smooth;
       this.place(picture, frame);
     }
     context.globalAlpha = 1;
-    if (layer.outlined && stage.maskStyle !== "fill") this.strokeOutline(picture.outline, layer.colour, frame);
+    const contoured = layer.onlyOutline || stage.maskStyle !== "fill";
+    if (layer.outlined && contoured) this.strokeOutline(picture.outline, layer.colour, frame);
     context.restore();
   }
 

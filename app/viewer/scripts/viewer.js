@@ -13,7 +13,22 @@ const stage = {
   cross: [0, 0, 0],
   window: null,
   greys: null,
+  // Of the active object: those that were answered or are on their way, and those collected.
   clicks: [],
+  collected: [],
+  collecting: false,
+  // The label of the next click.
+  label: "fg",
+  // What the left button does: click, paint or erase.
+  tool: "click",
+  brushRadius: 4,
+  // The stroke that is being drawn, as an action.
+  stroke: null,
+  // The voxel under the pointer.
+  pointed: null,
+  // Places in the list of the click under the pointer, and of the one that is dragged to a voxel.
+  hovered: -1,
+  dragged: null,
   opacity: 0.35,
   maskStyle: "both",
   maskShown: true,
@@ -28,7 +43,6 @@ const stage = {
 let dialogue = null;
 // The scan and dialogue that come back if the one being opened fails.
 let fallback = null;
-let label = "fg";
 let uploading = false;
 
 const views = [...element.querySelectorAll(".cs-view:not(.cs-surface)")].map(
@@ -45,29 +59,17 @@ function send(event, changes) {
 const commands = {
   click(voxel, otherLabel) {
     commands.moveCross(voxel);
-    if (!dialogue?.answered) return;
-    const other = label === "fg" ? "bg" : "fg";
-    commands.act({ do: "click", voxel, label: otherLabel ? other : label });
+    if (conversation.isReady()) commands.addClick(voxel, otherLabel);
   },
+  // While clicks are collected, Enter on the last of them sends them.
   clickCross(otherLabel) {
-    if (stage.volume) commands.click(stage.cross, otherLabel);
-  },
-  act(action) {
-    if (!dialogue?.answered) return;
-    dialogue.act(action);
-    showDialogue();
+    const last = stage.collected.at(-1);
+    if (last && last.voxel.join() === stage.cross.join()) commands.sendCollected();
+    else if (stage.volume) commands.click(stage.cross, otherLabel);
   },
   // Of the click that was made a moment ago.
   takeBackClick() {
     commands.act({ do: "undo" });
-  },
-  deleteClick(index) {
-    commands.act({ do: "delete", index });
-  },
-  setLabel(chosen) {
-    label = chosen;
-    pressOne(element.querySelectorAll("button[data-label]"), "label", chosen);
-    root.dataset.label = chosen;
   },
   moveCross(voxel) {
     stage.cross = voxel;
@@ -100,21 +102,23 @@ const commands = {
   activate(view) {
     stage.active = view;
   },
-  hover(view, voxel) {
+  hover(view, voxel, event) {
     commands.activate(view);
     panel.showPointer(stage.volume, voxel);
+    commands.pointAt(view, voxel, event);
   },
   chooseFile() {
     find("file").click();
   },
   openDemo() {
+    parts.leftWorklist();
     send("open", { request: { kind: "demo" } });
   },
   switchModel() {
     if (dialogue?.answered) send("open", { request: { kind: "model" } });
   },
   save() {
-    if (dialogue?.answered) send("save", {});
+    commands.saveFile("labels");
   },
   dismiss() {
     panel.showRefusal("");
@@ -123,14 +127,35 @@ const commands = {
     find("help-sheet").showModal();
   },
   spaceHeld: () => false,
-  // Whether one finger draws instead of moving through the slices.
-  drawsByTouch: () => false,
 };
 
 const objects = new ObjectLayers(stage);
 const panel = new Panel(find, commands);
 const surface = new SurfaceView(find);
+const conversation = {
+  isReady: () => Boolean(dialogue?.answered),
+  active: () => dialogue?.active ?? null,
+  pending: () => dialogue?.pending ?? [],
+  ask(action) {
+    dialogue.act(action);
+    showDialogue();
+  },
+};
 Object.assign(commands, lookingCommands({ element, find, stage, views, redraw, panel }));
+Object.assign(
+  commands,
+  annotatingCommands({
+    element, find, stage, objects, conversation, redraw, panel, changed: () => showDialogue(),
+  }),
+);
+const parts = attachParts({
+  find, stage, redraw, panel, commands, send, openScan,
+  request: (request) => send("open", { request }),
+  lastRequest: () => props.value.request,
+  answered: () => Boolean(dialogue?.answered),
+  ready: () => !dialogue || (dialogue.answered !== null && dialogue.pending.length === 0),
+  cards: props.models,
+});
 commands.tap = tapCommand(commands);
 commands.toggleTheme = attachTheme(find("theme"));
 
@@ -139,16 +164,20 @@ function redraw() {
 }
 
 function showDialogue() {
-  stage.clicks = dialogue.clicks;
-  panel.showClicks(stage.clicks);
+  const collected = stage.collected.map((click) => ({ ...click, collected: true }));
+  stage.clicks = [...dialogue.clicks, ...collected];
+  panel.clicks.show(stage.clicks);
+  panel.objects.show(objects.all, dialogue.active);
   panel.showStatus(dialogue);
   redraw();
 }
 
-async function openFile(file) {
+// file: a scan. beside: the voxels of a .mhd header. series, volume: which of several. session: to
+// go on from.
+async function openScan({ file, beside, series = null, volume = null, session = null }) {
   if (uploading) return;
   panel.showRefusal("");
-  if (file.size > props.upload_mb * 2 ** 20) {
+  if (Math.max(file.size, beside?.size ?? 0) > props.upload_mb * 2 ** 20) {
     panel.showRefusal(
       file.name + " is larger than the " + props.upload_mb + " MB that this server accepts; " +
       "crop it, or compress it to .nii.gz.",
@@ -159,7 +188,9 @@ async function openFile(file) {
   panel.showWork("Uploading " + file.name, null);
   try {
     const { path } = await upload(file);
-    send("open", { request: { kind: "upload", file: { path } } });
+    const voxels = beside ? { path: (await upload(beside)).path, name: beside.name } : null;
+    const request = { kind: "upload", file: { path }, beside: voxels, series, volume, session };
+    send("open", { request });
   } catch {
     panel.showWork(null);
     panel.showRefusal("The upload of " + file.name + " failed; see whether the server still runs.");
@@ -168,9 +199,21 @@ async function openFile(file) {
   }
 }
 
+// Goes on from a mask that was saved before; see app/page_actions.py.
+async function startFrom(file) {
+  try {
+    const { path } = await upload(file);
+    commands.act({ do: "start", file: { path } });
+  } catch {
+    panel.showRefusal("The upload of " + file.name + " failed; see whether the server still runs.");
+  }
+}
+
 function putOnStage(volume, itsDialogue) {
   stage.volume = volume;
   stage.layers = [];
+  stage.collected = [];
+  stage.hovered = -1;
   objects.start(volume);
   stage.maskVersion += 1;
   dialogue = itsDialogue;
@@ -183,6 +226,7 @@ function putOnStage(volume, itsDialogue) {
   commands.setWindow(volume.description.windows[0]);
   commands.refit();
   commands.moveCross(volume.middle());
+  parts.scanShown();
   showDialogue();
 }
 
@@ -218,9 +262,11 @@ async function showAnswer(answer) {
   fallback = null;
   const shown = await objects.set(answer.objects, () => dialogue?.answered !== answer);
   if (!shown) return;
+  objects.settle(answer.active, stage.stroke ? [...dialogue.pending, stage.stroke] : dialogue.pending);
   const { mask } = objects.of(answer.active);
   stage.maskVersion = answer.seq;
   panel.showAnswer(answer);
+  parts.answered(answer);
   showDialogue();
   if (answer.seq === 1) commands.moveCross(mask.middle() ?? stage.volume.middle());
   for (const view of views) view.draw();
@@ -238,7 +284,9 @@ function showWork(work) {
   const busy = work.state === "busy";
   panel.showWork(busy ? work.stage : null, work.fraction);
   panel.showRefusal(work.state === "refused" ? work.sentence : "");
-  if (work.state !== "refused" || !dialogue) return;
+  if (work.state !== "refused") return;
+  parts.refused();
+  if (!dialogue) return;
   if (dialogue.answered) find("model").value = dialogue.answered.model;
   else goBack();
 }
@@ -259,19 +307,19 @@ async function goBack() {
 
 async function showDetails(details) {
   if (details.scan !== dialogue?.scanId || details.seq !== dialogue.answered?.seq) return;
-  panel.say("components", details.components);
+  parts.detailed(details, dialogue.answered.active);
   await surface.show(details.surface, details.scan, details.plotly.url);
   root.dataset.details = details.seq;
 }
 
 commands.setLabel("fg");
-find("model").replaceChildren(...props.models.map((name) => new Option(name)));
+attachMaskUpload(find, startFrom);
 find("model-field").hidden = props.models.length < 2;
 fillHelpSheet(find("help-sheet"));
 labelControls(element);
 attachTabs(element);
 attachControls(element, views, commands);
-attachFiles(find, openFile);
+attachFiles(find, (files) => parts.openFiles(files));
 commands.spaceHeld = attachKeyboard(commands);
 
 // The keys are not in quotation marks for a reason: see script() in app/viewer/__init__.py.
@@ -281,6 +329,8 @@ for (const [property, show] of Object.entries({
   server_work: showWork,
   server_details: showDetails,
   server_download: offerDownload,
+  server_map: (map) => parts.mapArrived(map),
+  server_choice: (choice) => parts.choiceArrived(choice),
 })) {
   watch(property, () => show(props[property]));
 }
