@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -277,10 +278,24 @@ def person_at(
     *,
     size: tuple[int, int] = (1400, 900),
     pixel_ratio: float = 1,
+    theme: Literal["dark", "light"] = "dark",
+    touch: bool = False,
 ) -> Iterator[Person]:
-    """Somebody with a browser window of their own: nothing is shared with other windows."""
+    """Somebody with a browser window of their own: nothing is shared with other windows.
+
+    Args:
+        browser: The browser.
+        url: Where the app is.
+        size: Width and height of the window, in CSS pixels.
+        pixel_ratio: Pixels of the screen per CSS pixel.
+        theme: What the system prefers.
+        touch: Whether the screen feels fingers.
+    """
     context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, device_scale_factor=pixel_ratio
+        viewport={"width": size[0], "height": size[1]},
+        device_scale_factor=pixel_ratio,
+        color_scheme=theme,
+        has_touch=touch,
     )
     try:
         yield Person(context, url)

@@ -66,6 +66,7 @@ _STYLES = (
     "objects.css",
     "knowing.css",
     "messages.css",
+    "touch.css",
 )
 
 
@@ -73,9 +74,9 @@ def volume_viewer(models: list[dict[str, Any]], upload_mb: int) -> gr.HTML:
     """Make the viewer.
 
     Its events are bound with ``viewer.<event>(handler, …)``: ``open`` (a scan or another
-    checkpoint is asked for), ``act`` (the person clicked, undid, …), ``measure`` (the page wants
-    figures and surface of the mask), ``chart`` (a map is asked for), ``save`` (a file is asked
-    for).
+    checkpoint is asked for), ``cancel`` (it is no longer wanted), ``act`` (the person clicked,
+    undid, …), ``measure`` (the page wants figures and surface of the mask), ``chart`` (a map is
+    asked for), ``save`` (a file is asked for).
 
     It is no subclass, because Gradio writes a ``.pyi`` file beside the source of each.
 

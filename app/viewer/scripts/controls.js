@@ -11,6 +11,7 @@ function attachControls(element, views, commands) {
   onClick("open", () => commands.chooseFile());
   onClick("demo", () => commands.openDemo());
   onClick("help", () => commands.help());
+  onClick("cancel", () => commands.cancel());
   onClick("save", () => commands.save());
   onClick("refit", () => commands.refit());
   onClick("refusal-close", () => commands.dismiss());
@@ -32,7 +33,7 @@ function attachControls(element, views, commands) {
   onClick("theme", () => commands.toggleTheme());
   for (const what of ["mask", "cross", "smooth"]) onClick(what, () => commands.toggle(what));
   on("button[data-label]", "click", (button) => commands.setLabel(button.dataset.label));
-  on("button[data-enlarge]", "click", (button) => commands.enlarge(button.dataset.enlarge));
+  on("button[data-enlarge]", "click", (button) => commands.promote(button.dataset.enlarge));
   on("button[data-layout]", "click", (button) => commands.setLayout(button.dataset.layout));
   on("button[data-style]", "click", (button) => commands.setStyle(button.dataset.style));
   on("[data-role=opacity]", "input", (slider) => commands.setOpacity(slider.value));

@@ -13,8 +13,9 @@
 //
 // What a view asks of a layer: `touches(plane, slice)`, whether there is anything to draw;
 // `paint(plane, slice, pixels)`, the slice as bytes R, G, B, A, row by row from the top left of the
-// screen; `appearance`, values of which a change makes it paint anew; `outlined`, whether the
-// panel's choice of fill, contour or both is for it; `legend`, what its colour bar says, or null.
+// screen; `appearance`, values of which a change makes it paint anew; `outline`, a function that
+// traces what was painted, for layers that the panel's choice of fill, contour or both is for, or
+// null; `legend`, what its colour bar says, or null.
 
 function maskLayer({ mask, colour }) {
   return {
@@ -22,12 +23,13 @@ function maskLayer({ mask, colour }) {
     colour,
     shown: true,
     opacity: null,
-    outlined: true,
     legend: null,
     get appearance() {
       return [mask, mask.version, this.colour];
     },
     touches: (plane, slice) => mask.touches(plane, slice),
+    outline: (plane, pixels, columns, rows) =>
+      outlineOf(pixels, columns, rows, mask.extent(plane)),
     paint(plane, slice, pixels) {
       mask.paint(plane, slice, pixels, opaquePixel(this.colour));
     },
@@ -42,7 +44,7 @@ function mapLayer({ grid, values, low, high, title, colours = VIRIDIS }) {
     shown: true,
     opacity: 0.6,
     version: 0,
-    outlined: false,
+    outline: null,
     legend: { title, low, high, colours },
     get appearance() {
       return [values, this.version];

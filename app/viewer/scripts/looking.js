@@ -111,10 +111,18 @@ function lookingCommands({ element, find, stage, views, redraw, panel }) {
       if (layout === "single" && main === name) commands.setLayout(before.layout, before.main);
       else commands.setLayout("single", name);
     },
+    // What the button in a view's corner does: in the focus layout a small view becomes the large one.
+    promote(name) {
+      const { layout, main } = grid.dataset;
+      if (layout === "focus" && main !== name) commands.setLayout(layout, name);
+      else commands.enlarge(name);
+    },
     enlargeNumber(key) {
       if (stage.volume) commands.enlarge(Object.keys(VIEW_NAMES)[Number(key) - 1]);
     },
   };
+  // Four views side by side are too small for the fingers that hold a phone.
+  if (window.matchMedia("(max-width: 720px)").matches) commands.setLayout("focus");
   showLayout();
   return commands;
 }

@@ -71,6 +71,16 @@ class Mask {
     return slice >= first && slice < first + this.box.size[normal];
   }
 
+  // Where in a slice the mask can be, in cells of the screen.
+  extent(plane) {
+    const { across, down } = PLANES[plane];
+    const { columns, rows } = sliceSize(plane, this.grid);
+    const { start, size } = this.box;
+    const right = columns - start[across];
+    const bottom = rows - start[down];
+    return { left: right - size[across], top: bottom - size[down], right, bottom };
+  }
+
   // pixel: what voxels of the mask become.
   paint(plane, slice, pixels, pixel) {
     const { normal, across, down } = PLANES[plane];
@@ -91,31 +101,37 @@ class Mask {
 }
 
 // The border between painted and empty pixels as a path in cells; neighbouring edges are joined
-// into one line, so that a straight border is drawn as one.
-function outlineOf(pixels, columns, rows) {
+// into one line, so that a straight border is drawn as one. box: the first column and row with a
+// painted pixel and the first beyond the last. Scrolling runs this at every slice, hence no closures.
+function outlineOf(pixels, columns, rows, { left, top, right, bottom }) {
   const path = new Path2D();
-  const at = (column, row) =>
-    column >= 0 && row >= 0 && column < columns && row < rows && pixels[row * columns + column] !== 0;
-  const trace = (lines, cells, isEdge, draw) => {
-    for (let line = 0; line <= lines; line += 1) {
-      let from = -1;
-      for (let cell = 0; cell <= cells; cell += 1) {
-        const edge = cell < cells && isEdge(line, cell);
-        if (edge && from < 0) from = cell;
-        if (!edge && from >= 0) {
-          draw(line, from, cell);
-          from = -1;
-        }
-      }
+  for (let row = top; row <= bottom; row += 1) {
+    let from = -1;
+    for (let column = left; column <= right; column += 1) {
+      const place = row * columns + column;
+      const above = row > top && pixels[place - columns] !== 0;
+      const below = row < bottom && pixels[place] !== 0;
+      const isEdge = column < right && above !== below;
+      if (isEdge && from < 0) from = column;
+      if (isEdge || from < 0) continue;
+      path.moveTo(from, row);
+      path.lineTo(column, row);
+      from = -1;
     }
-  };
-  trace(rows, columns, (row, column) => at(column, row - 1) !== at(column, row), (row, from, to) => {
-    path.moveTo(from, row);
-    path.lineTo(to, row);
-  });
-  trace(columns, rows, (column, row) => at(column - 1, row) !== at(column, row), (column, from, to) => {
-    path.moveTo(column, from);
-    path.lineTo(column, to);
-  });
+  }
+  for (let column = left; column <= right; column += 1) {
+    let from = -1;
+    for (let row = top; row <= bottom; row += 1) {
+      const place = row * columns + column;
+      const before = column > left && pixels[place - 1] !== 0;
+      const behind = column < right && pixels[place] !== 0;
+      const isEdge = row < bottom && before !== behind;
+      if (isEdge && from < 0) from = row;
+      if (isEdge || from < 0) continue;
+      path.moveTo(column, from);
+      path.lineTo(column, row);
+      from = -1;
+    }
+  }
   return path;
 }

@@ -50,16 +50,23 @@ class Panel {
   }
 
   showPointer(volume, voxel) {
-    const grey = voxel ? Number(volume.intensity(voxel).toPrecision(5)) : "–";
-    this.say("intensity", grey);
-    this.say("voxel", voxel ? voxel.join(", ") : "–");
-    this.say("world", voxel ? worldInWords(voxelToWorld(volume, voxel)) : "–");
+    this.say("intensity", greyOf(volume, voxel));
+    this.say("voxel", voxel.join(", "));
+    this.say("world", worldInWords(voxelToWorld(volume, voxel)));
   }
 
-  showWork(stage, fraction) {
+  // Says where the crosshair has come to, for those who do not see it.
+  speak({ volume, cross, active }) {
+    const slice = VIEW_NAMES[active.plane] + " slice " + active.slice;
+    this.say("spoken", slice + ", voxel " + cross.join(", ") + ", intensity " + greyOf(volume, cross));
+  }
+
+  // cancellable: whether commands.cancel can end it.
+  showWork(stage, fraction, cancellable = false) {
     this.find("work").hidden = stage === null;
     if (stage === null) return;
     this.say("work-text", stage + "…");
+    this.find("cancel").hidden = !cancellable;
     const progress = this.find("work-progress");
     progress.hidden = !Number.isFinite(fraction);
     progress.value = fraction ?? 0;
@@ -69,6 +76,10 @@ class Panel {
     this.say("refusal-text", sentence);
     this.find("refusal").hidden = sentence === "";
   }
+}
+
+function greyOf(volume, voxel) {
+  return Number(volume.intensity(voxel).toPrecision(5));
 }
 
 function statusOf({ answered, pending }) {

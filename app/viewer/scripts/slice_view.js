@@ -88,7 +88,9 @@ class SliceView {
     context.setTransform(this.canvas.width / size.width, 0, 0, this.canvas.height / size.height, 0, 0);
     this.drawScan(frame, slice);
     if (!stage.bare) {
-      const shown = stage.layers.filter((layer) => layer.shown && (stage.maskShown || !layer.outlined || layer.onlyOutline));
+      const shown = stage.layers.filter(
+        (layer) => layer.shown && (stage.maskShown || !layer.outline || layer.onlyOutline),
+      );
       for (const layer of shown) this.drawLayer(layer, frame, slice);
       if (stage.crossShown) drawCrosshair(context, size, pointOf(plane, frame, stage.cross));
       drawClicks(context, stage, plane, frame, slice);
@@ -119,18 +121,18 @@ class SliceView {
     this.pictures.set(layer, picture);
     picture.update([...layer.appearance, slice], frame, (pixels) => {
       layer.paint(this.plane, slice, pixels);
-      picture.outline = layer.outlined ? outlineOf(pixels, frame.columns, frame.rows) : null;
+      picture.outline = layer.outline?.(this.plane, pixels, frame.columns, frame.rows);
     });
     const { context, stage } = this;
     context.save();
-    if (!layer.onlyOutline && (!layer.outlined || stage.maskStyle !== "contour")) {
+    if (!layer.onlyOutline && (!layer.outline || stage.maskStyle !== "contour")) {
       context.globalAlpha = layer.opacity ?? stage.opacity;
-      context.imageSmoothingEnabled = !layer.outlined && stage.smooth;
+      context.imageSmoothingEnabled = !layer.outline && stage.smooth;
       this.place(picture, frame);
     }
     context.globalAlpha = 1;
-    const contoured = layer.onlyOutline || stage.maskStyle !== "fill";
-    if (layer.outlined && contoured) this.strokeOutline(picture.outline, layer.colour, frame);
+    const isContoured = layer.onlyOutline || stage.maskStyle !== "fill";
+    if (picture.outline && isContoured) this.strokeOutline(picture.outline, layer.colour, frame);
     context.restore();
   }
 
@@ -170,7 +172,7 @@ function sliceViewMarkup(plane) {
     <div class="cs-view-bar">
       <span class="cs-view-name">${name}</span><span class="cs-fill"></span>
       <button type="button" class="cs-button cs-icon cs-enlarge" data-enlarge="${plane}"
-        title="This view alone, and back" aria-label="Show the ${name.toLowerCase()} view alone"
+        title="Larger, and back" aria-label="Show the ${name.toLowerCase()} view larger"
         aria-pressed="false"></button>
     </div>
     <div class="cs-canvas-box"><canvas aria-hidden="true"></canvas>${letters.join("")}</div>

@@ -43,7 +43,13 @@ const stage = {
 let dialogue = null;
 // The scan and dialogue that come back if the one being opened fails.
 let fallback = null;
-let uploading = false;
+// The file on its way to the server.
+let uploading = null;
+// Whether the server has been asked to open something; numbered, so that it can be taken back.
+let opening = false;
+let ticket = 0;
+// The view that the pointer is over, and the voxel under it when it moved last.
+let pointed = null;
 
 const views = [...element.querySelectorAll(".cs-view:not(.cs-surface)")].map(
   (section) => new SliceView(section, stage),
@@ -53,6 +59,12 @@ stage.active = views[0];
 function send(event, changes) {
   props.value = { ...props.value, model: find("model").value, ...changes };
   trigger(event);
+}
+
+function askToOpen(request) {
+  opening = true;
+  ticket += 1;
+  send("open", { request, ticket });
 }
 
 // Everything that buttons, keys and the pointer can ask for.
@@ -75,6 +87,7 @@ const commands = {
     stage.cross = voxel;
     root.dataset.pos = voxel.join(",");
     for (const view of views) view.showSlice();
+    readOut();
   },
   setSlice(view, index) {
     if (!stage.volume || !Number.isFinite(index)) return;
@@ -90,7 +103,9 @@ const commands = {
     commands.moveCross(clampVoxel(stage.volume, moved));
   },
   stepActive(key) {
-    if (stage.volume) commands.stepSlice(stage.active, key === "PageUp" ? 1 : -1);
+    if (!stage.volume) return;
+    commands.stepSlice(stage.active, key === "PageUp" ? 1 : -1);
+    panel.speak(stage);
   },
   nudge(key) {
     if (!stage.volume) return;
@@ -98,13 +113,15 @@ const commands = {
     const below = { ArrowUp: -1, ArrowDown: 1 }[key] ?? 0;
     const { plane } = stage.active;
     commands.moveCross(voxelBeside(plane, stage.volume, stage.cross, right, below));
+    panel.speak(stage);
   },
   activate(view) {
     stage.active = view;
   },
   hover(view, voxel, event) {
     commands.activate(view);
-    panel.showPointer(stage.volume, voxel);
+    pointed = voxel && { view, voxel };
+    readOut();
     commands.pointAt(view, voxel, event);
   },
   chooseFile() {
@@ -112,10 +129,20 @@ const commands = {
   },
   openDemo() {
     parts.leftWorklist();
-    send("open", { request: { kind: "demo" } });
+    askToOpen({ kind: "demo" });
   },
   switchModel() {
-    if (dialogue?.answered) send("open", { request: { kind: "model" } });
+    if (dialogue?.answered) askToOpen({ kind: "model" });
+  },
+  cancel() {
+    if (uploading) {
+      uploading = null;
+      panel.showWork(null);
+      parts.refused();
+    } else if (opening) {
+      send("cancel", {});
+      panel.showWork("Cancelling", null);
+    }
   },
   save() {
     commands.saveFile("labels");
@@ -150,7 +177,7 @@ Object.assign(
 );
 const parts = attachParts({
   find, stage, redraw, panel, commands, send, openScan,
-  request: (request) => send("open", { request }),
+  request: askToOpen,
   lastRequest: () => props.value.request,
   answered: () => Boolean(dialogue?.answered),
   ready: () => !dialogue || (dialogue.answered !== null && dialogue.pending.length === 0),
@@ -158,6 +185,16 @@ const parts = attachParts({
 });
 commands.tap = tapCommand(commands);
 commands.toggleTheme = attachTheme(find("theme"));
+
+// The slice under a pointer that rests may change; without a pointer the crosshair counts.
+function readOut() {
+  if (!stage.volume) return;
+  const { view, voxel } = pointed ?? {};
+  panel.showPointer(
+    stage.volume,
+    voxel ? voxel.with(PLANES[view.plane].normal, view.slice) : stage.cross,
+  );
+}
 
 function redraw() {
   for (const view of views) view.redraw();
@@ -184,18 +221,19 @@ async function openScan({ file, beside, series = null, volume = null, session = 
     );
     return;
   }
-  uploading = true;
-  panel.showWork("Uploading " + file.name, null);
+  uploading = file;
+  panel.showWork("Uploading " + file.name, null, true);
   try {
     const { path } = await upload(file);
     const voxels = beside ? { path: (await upload(beside)).path, name: beside.name } : null;
     const request = { kind: "upload", file: { path }, beside: voxels, series, volume, session };
-    send("open", { request });
+    if (uploading === file) askToOpen(request);
   } catch {
+    if (uploading !== file) return;
     panel.showWork(null);
     panel.showRefusal("The upload of " + file.name + " failed; see whether the server still runs.");
   } finally {
-    uploading = false;
+    if (uploading === file) uploading = null;
   }
 }
 
@@ -225,6 +263,7 @@ function putOnStage(volume, itsDialogue) {
   panel.showScan(volume.description);
   commands.setWindow(volume.description.windows[0]);
   commands.refit();
+  pointed = null;
   commands.moveCross(volume.middle());
   parts.scanShown();
   showDialogue();
@@ -249,7 +288,7 @@ async function showPreview(description) {
     panel.showRefusal("The scan did not reach this page; see whether the server still runs.");
     return;
   }
-  const overtaken = props.server_scan.id !== description.id || root.dataset.state === "refused";
+  const overtaken = props.server_scan.id !== description.id || hasFailed(root.dataset);
   if (overtaken) return;
   if (dialogue?.answered) fallback = { volume: stage.volume, dialogue };
   putOnStage(volume, new Dialogue(description.id, send));
@@ -282,13 +321,18 @@ async function showAnswer(answer) {
 function showWork(work) {
   root.dataset.state = work.state;
   const busy = work.state === "busy";
-  panel.showWork(busy ? work.stage : null, work.fraction);
+  opening = opening && busy;
+  panel.showWork(busy ? work.stage : null, work.fraction, opening);
   panel.showRefusal(work.state === "refused" ? work.sentence : "");
-  if (work.state !== "refused") return;
+  if (!hasFailed(work)) return;
   parts.refused();
   if (!dialogue) return;
   if (dialogue.answered) find("model").value = dialogue.answered.model;
   else goBack();
+}
+
+function hasFailed({ state }) {
+  return state === "refused" || state === "cancelled";
 }
 
 // What was being opened has failed: the scan from before comes back with its mask and clicks.
