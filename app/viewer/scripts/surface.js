@@ -21,7 +21,7 @@ class SurfaceView {
   }
 
   // surface: vertices and faces as app/measurements.py packs them; url: where Plotly is served.
-  async show(surface, scanId, url) {
+  async show(surface, colour, scanId, url) {
     const vertices = new Float32Array(bytesOfBase64(surface.vertices).buffer);
     const faces = new Uint32Array(bytesOfBase64(surface.faces).buffer);
     if (faces.length === 0) {
@@ -36,7 +36,7 @@ class SurfaceView {
     const [i, j, k] = [0, 1, 2].map((corner) => faces.filter((_, place) => place % 3 === corner));
     const mesh = {
       type: "mesh3d", x, y, z, i, j, k,
-      color: MASK_COLOUR, flatshading: false, hoverinfo: "skip",
+      color: colour, flatshading: false, hoverinfo: "skip",
       lighting: { ambient: 0.55, diffuse: 0.7, specular: 0.15, roughness: 0.7 },
       lightposition: { x: 2000, y: 4000, z: 6000 },
     };

@@ -352,7 +352,8 @@ async function goBack() {
 async function showDetails(details) {
   if (details.scan !== dialogue?.scanId || details.seq !== dialogue.answered?.seq) return;
   parts.detailed(details, dialogue.answered.active);
-  await surface.show(details.surface, details.scan, details.plotly.url);
+  const { colour } = objects.of(dialogue.answered.active);
+  await surface.show(details.surface, colour, details.scan, details.plotly.url);
   root.dataset.details = details.seq;
 }
 
