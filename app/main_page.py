@@ -7,13 +7,16 @@ from typing import Any
 import gradio as gr
 
 from app.handlers import Handlers
+from app.program_api import ProgramApi
 from app.viewer import volume_viewer
 
 # Gradio looks for files to delete this often, and deletes those older than this.
 _CLEANING_SECONDS = (3600, 86_400)
 
 
-def build_page(models: list[dict[str, Any]], upload_mb: int, handlers: Handlers) -> gr.Blocks:
+def build_page(
+    models: list[dict[str, Any]], upload_mb: int, handlers: Handlers, api: ProgramApi
+) -> gr.Blocks:
     """Lay out the page.
 
     Args:
@@ -21,6 +24,7 @@ def build_page(models: list[dict[str, Any]], upload_mb: int, handlers: Handlers)
             to start with first.
         upload_mb: MiB that an uploaded file may have.
         handlers: The server's side of the page's events.
+        api: The same for programs.
     """
     page = gr.Blocks(
         title="CAISeg",
@@ -48,5 +52,6 @@ def build_page(models: list[dict[str, Any]], upload_mb: int, handlers: Handlers)
         viewer.measure(handlers.measure, **common)
         viewer.save(handlers.save, **common)
         viewer.chart(handlers.chart, **common, **network)
+        api.offer()
         page.unload(handlers.close)
     return page

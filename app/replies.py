@@ -101,7 +101,6 @@ def details(scan: OpenScan) -> gr.HTML:
         server_details={
             "scan": scan.scan_id,
             "seq": seq,
-            "components": measurements.component_count(mask),
             "objects": [
                 found.to_json() for found in measurements.measure_all(scene, scan.grid, data)
             ],

@@ -98,6 +98,7 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
 
     from app.handlers import Handlers
     from app.main_page import build_page
+    from app.program_api import ProgramApi
     from app.security import SecurityHeaders
     from app.store import SessionStore
     from app.uploads import Uploads
@@ -111,7 +112,8 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
     )
     demo = settings.demo_folder / "demo_brain_flair.nii.gz"
     work = Work(models, store, Uploads(cache, demo))
-    page = build_page(models.cards, settings.upload_mb, Handlers(work, store))
+    api = ProgramApi(work, store, models.names[0])
+    page = build_page(models.cards, settings.upload_mb, Handlers(work, store), api)
     try:
         _, url, _ = page.launch(
             server_name=settings.host,

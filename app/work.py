@@ -29,6 +29,7 @@ from app.scan_payload import scan_payload
 from app.store import OpenScan, ResidentScan, SessionKey, SessionStore
 from app.uploads import Uploads
 from caiseg import CAISegPredictor, EncodedScan, InvalidInput, SeveralSeries, Volume
+from caiseg.annotation.actions import Action
 from caiseg.annotation.session import AnnotationSession
 from caiseg.annotation.session_file import ScanReference, SessionFile, answering
 
@@ -85,6 +86,16 @@ class Work:
             segment = answering(predictor, resident.encoded)
             sentence = do_new(scan, message.actions, resident.volume, segment, self._uploads.find)
             yield replies.answer(scan, time.perf_counter() - started, sentence)
+
+    def do(self, action: Action, key: SessionKey) -> Updates:
+        """Do one thing to the scan that is open, whatever its page has asked for."""
+        with self._store.at_work(key) as present:
+            scan = _required(present)
+            predictor, resident = yield from self._resident(scan)
+            started = time.perf_counter()
+            scan.session.apply(action, answering(predictor, resident.encoded))
+            scan.answers += 1
+            yield replies.answer(scan, time.perf_counter() - started)
 
     def measure(self, message: PageMessage, key: SessionKey) -> Updates:
         """Measure the masks on screen and triangulate the active one's surface."""

@@ -8,6 +8,7 @@
 //
 //   shown     whether it is drawn
 //   opacity   of its colours, 0 to 1; null follows the panel's slider
+//   onlyOutline  a mask layer that is never filled, and shown while the masks are hidden
 //   colour    of a mask layer: "#RRGGBB"
 //   version   counted up by whoever changes voxels in place; Mask.set() does it by itself
 //
