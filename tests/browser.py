@@ -280,6 +280,7 @@ def person_at(
     pixel_ratio: float = 1,
     theme: Literal["dark", "light"] = "dark",
     touch: bool = False,
+    surface: bool = True,
 ) -> Iterator[Person]:
     """Somebody with a browser window of their own: nothing is shared with other windows.
 
@@ -290,6 +291,7 @@ def person_at(
         pixel_ratio: Pixels of the screen per CSS pixel.
         theme: What the system prefers.
         touch: Whether the screen feels fingers.
+        surface: Whether the 3-D surface is drawn, which takes a computer without a GPU long.
     """
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
@@ -297,6 +299,9 @@ def person_at(
         color_scheme=theme,
         has_touch=touch,
     )
+    if not surface:
+        nothing = "window.Plotly = { react: async () => {}, Plots: { resize() {} } };"
+        context.route("**/plotly.min.js", lambda route: route.fulfill(body=nothing))
     try:
         yield Person(context, url)
     finally:

@@ -44,9 +44,15 @@ def browser(chromium: Path) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def settled(browser: Browser, running: RunningApp) -> Iterator[Person]:
+def surface() -> bool:
+    """Whether the 3-D surface is drawn; modules that are not about it override this."""
+    return True
+
+
+@pytest.fixture(scope="module")
+def settled(browser: Browser, running: RunningApp, surface: bool) -> Iterator[Person]:
     """Somebody who keeps the same page open for all tests of a module."""
-    with person_at(browser, running.url) as somebody:
+    with person_at(browser, running.url, surface=surface) as somebody:
         yield somebody
 
 
