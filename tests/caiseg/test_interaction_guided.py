@@ -74,6 +74,34 @@ def test_eqs_2_and_3_equal_plain_loops(clicks: list[tuple[int, int, int, int]]) 
     assert not torch.allclose(adjusted, features, atol=1e-2), "nothing moved"
 
 
+@pytest.mark.parametrize("clicks", CLICK_SETS.values(), ids=CLICK_SETS)
+@torch.no_grad()
+def test_rival_labels_count_as_far_as_the_other_is_not_akin(
+    clicks: list[tuple[int, int, int, int]],
+) -> None:
+    features, head_features, mask = scene()
+    cells, module = cells_of(clicks), small_module()
+    module.exclusive = True
+    adjusted, affinity = module(features, head_features, mask, cells, CELL_MM)
+    rival = affinity.dense(len(cells))
+    for i, j, k in itertools.product(*map(range, GRID)):
+        best = [float(affinity.value[label, i, j, k]) for label in (BACK, FORE)]
+        for click in range(len(cells)):
+            rival[i, j, k, click] *= 1 - best[1 - int(cells.labels[click])]
+    expected = literal_eqs_2_and_3(features, head_features, cells, rival)
+    torch.testing.assert_close(adjusted, expected, rtol=1e-5, atol=1e-6)
+
+
+@torch.no_grad()
+def test_rival_labels_change_nothing_where_only_one_label_was_clicked() -> None:
+    features, head_features, mask = scene()
+    module, clicks = small_module(), cells_of(CLICK_SETS["several of one class"])
+    added, _ = module(features, head_features, mask, clicks, CELL_MM)
+    module.exclusive = True
+    rival, _ = module(features, head_features, mask, clicks, CELL_MM)
+    assert torch.equal(added, rival)
+
+
 @torch.no_grad()
 def test_without_clicks_the_new_features_are_the_old_ones() -> None:
     features, head_features, mask = scene()

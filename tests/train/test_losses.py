@@ -9,9 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from caiseg.clicks import Click, Label
 from train.config import LossConfig, load_config
 from train.focus_guided_loss import focus_guided_loss, focus_weights
-from train.losses import combined_loss, dice_loss, focal_loss, pretraining_loss, training_loss
+from train.losses import (
+    click_loss,
+    combined_loss,
+    dice_loss,
+    focal_loss,
+    pretraining_loss,
+    training_loss,
+)
 from train.schedule import mu_at
 
 SHAPE = (2, 1, 4, 3, 2)
@@ -129,6 +137,40 @@ def test_clicks_weigh_in_the_focus_guided_loss() -> None:
     logits, _, target, weights = scene()
     focused = focus_guided_loss(logits, target, weights)
     assert float(focused) > float(focus_guided_loss(logits, target, torch.ones(SHAPE)))
+
+
+def clicked() -> list[list[Click]]:
+    """Three clicks in the first scan of the batch, one in the second."""
+    return [
+        [
+            Click((0, 1, 0), Label.FOREGROUND),
+            Click((3, 2, 1), Label.BACKGROUND),
+            Click((1, 1, 1), Label.FOREGROUND),
+        ],
+        [Click((2, 0, 1), Label.BACKGROUND)],
+    ]
+
+
+def test_the_loss_of_clicks_is_the_mean_cross_entropy_at_the_clicked_voxels() -> None:
+    logits, _, _, _ = scene()
+    total = 0.0
+    for sample, clicks in enumerate(clicked()):
+        for click in clicks:
+            p = 1 / (1 + math.exp(-float(logits[sample, 0][click.voxel])))
+            total -= math.log(p) if click.label is Label.FOREGROUND else math.log(1 - p)
+    assert float(click_loss(logits, clicked())) == pytest.approx(total / 4, rel=1e-5)
+
+
+def test_the_loss_of_clicks_teaches_the_clicked_voxels_alone() -> None:
+    logits = scene()[0].requires_grad_()
+    click_loss(logits, clicked()).backward()
+    assert logits.grad is not None
+    taught = {(int(n), (int(i), int(j), int(k))) for n, _, i, j, k in logits.grad.nonzero()}
+    assert taught == {(n, click.voxel) for n, clicks in enumerate(clicked()) for click in clicks}
+
+
+def test_without_clicks_their_loss_is_0() -> None:
+    assert float(click_loss(scene()[0], [[], []])) == 0
 
 
 def test_mu_grows_linearly_from_the_first_to_the_last_epoch_of_caiseg_training() -> None:

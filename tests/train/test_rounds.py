@@ -15,7 +15,7 @@ from caiseg.network import CAISeg, RoundOutput, ScanFeatures
 from tests.train.small_experiment import small_config
 from train import steps
 from train.config import ClickConfig
-from train.losses import training_loss
+from train.losses import click_loss, training_loss
 from train.rounds import SimulatedRounds, click_tensors, simulate_rounds, to_cells
 from train.steps import TrainingStep
 
@@ -287,3 +287,31 @@ def test_the_first_mask_costs_no_second_run_of_the_backbone() -> None:
     step = TrainingStep(net, small_config(loss={"first_mask_weight": 0.5}))
     step(batch(), "interactive", 0, 0.3)
     assert len(runs) == 3
+
+
+def test_the_weight_of_clicks_adds_their_loss_in_the_last_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[float] = []
+
+    def spy(logits: Tensor, clicks: list[list[Click]]) -> Tensor:
+        assert torch.equal(logits, recorder.outputs[-1].logits)
+        assert all(
+            len(scan) >= count > 1 for scan, count in zip(clicks, recorder.counts[-1], strict=True)
+        )
+        loss = click_loss(logits, clicks)
+        seen.append(float(loss))
+        return loss
+
+    monkeypatch.setattr(steps, "click_loss", spy)
+    net = network()
+    recorder = Recorder(net, monkeypatch)
+    losses = []
+    for weight in (0.0, 3.0):
+        config = small_config(
+            loss={"click_weight": weight}, clicks={"rounds": [2, 2], "component_share": 0.0}
+        )
+        with torch.no_grad():
+            losses.append(float(TrainingStep(net, config)(batch(), "interactive", 0, 0.3)))
+    assert len(seen) == 1, "a weight of 0 computes nothing"
+    assert losses[1] - losses[0] == pytest.approx(3 * seen[0], rel=1e-4)
