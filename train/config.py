@@ -21,6 +21,7 @@ from pydantic import (
 from caiseg.errors import InvalidInput
 from caiseg.network_config import PRESETS, NetworkConfig
 from caiseg.preprocessing import PreprocessingConfig
+from caiseg.synthetic import SyntheticScanConfig
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 
@@ -177,6 +178,17 @@ class DataConfig(_Section):
         return self
 
 
+class SyntheticConfig(_Section):
+    """Training on generated scans, without a manifest; see :mod:`train.generated`."""
+
+    cases: PositiveInt = 200
+    """Scans of an epoch; no epoch repeats one."""
+    val_cases: PositiveInt = 8
+    """Scans to validate on, the same at every validation."""
+    scan: SyntheticScanConfig = SyntheticScanConfig()
+    """What scans and lesions look like, and where shapes of lesions come from."""
+
+
 class ExperimentConfig(_Section):
     """One experiment: what ``python -m train fit`` runs."""
 
@@ -200,6 +212,8 @@ class ExperimentConfig(_Section):
     clicks: ClickConfig = ClickConfig()
     loss: LossConfig = LossConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    synthetic: SyntheticConfig | None = None
+    """Where set, scans are generated and no manifest is read."""
 
     @model_validator(mode="after")
     def _strides_divide_the_crop(self) -> ExperimentConfig:

@@ -117,8 +117,8 @@ def _place(
         place = int(flat[int(rng.integers(len(flat)))])
     else:
         drawn = rng.integers(image.numel(), size=_DRAWS)
-        i, j, k = (torch.from_numpy(n) for n in np.unravel_index(drawn, image.shape))
-        bright = (image[i, j, k] > image.mean()).nonzero()[:, 0]
+        voxels = tuple(torch.from_numpy(n) for n in np.unravel_index(drawn, image.shape))
+        bright = (image[voxels] > image.mean()).nonzero()[:, 0]
         place = int(drawn[int(bright[0]) if len(bright) else 0])
     i, j, k = np.unravel_index(place, image.shape)
     return int(i), int(j), int(k)

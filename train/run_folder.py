@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from caiseg.errors import InvalidInput
 from train.config import ExperimentConfig
+from train.files import replacing
 
 
 class RunFolder:
@@ -20,12 +21,11 @@ class RunFolder:
     Every file appears complete or not at all, so a killed run leaves nothing half-written.
 
     Args:
-        path: Created when missing.
+        path: Created when something is first written.
     """
 
     def __init__(self, path: Path):
         self.path = path
-        path.mkdir(parents=True, exist_ok=True)
 
     @property
     def state_path(self) -> Path:
@@ -47,21 +47,39 @@ class RunFolder:
         """One JSON object a line: losses per epoch and validations."""
         return self.path / "metrics.jsonl"
 
+    @property
+    def board_path(self) -> Path:
+        """Folder of event files for TensorBoard."""
+        return self.path / "tensorboard"
+
+    def refuse_a_second_run(self) -> None:
+        """Make sure that a new run overwrites nothing that took hours to compute.
+
+        Raises:
+            InvalidInput: The folder holds a run.
+        """
+        if self.state_path.exists():
+            raise InvalidInput(
+                f"{self.path} already holds a run; go on with --resume, or name another --out."
+            )
+
+    def clear(self) -> None:
+        """Take out what a run left that ended before its first state was saved."""
+        for path in (self.metrics_path, self.best_path):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.board_path, ignore_errors=True)
+
     def save(self, path: Path, document: dict[str, Any]) -> None:
         """Write tensors and plain values.
 
         Raises:
-            InvalidInput: The disk is full or the folder cannot be written.
+            CannotWrite: The disk is full or the folder cannot be written.
         """
-        partial = path.with_name(f".{path.name}.part")
-        try:
-            torch.save(document, partial)
-            os.replace(partial, path)
-        except (OSError, RuntimeError) as error:
-            partial.unlink(missing_ok=True)
-            raise InvalidInput(
-                f"{path} cannot be written ({error}); free some disk space and use --resume."
-            ) from error
+        with replacing(path) as partial:
+            try:
+                torch.save(document, partial)
+            except RuntimeError as error:  # what PyTorch makes of a full disk
+                raise OSError(str(error).splitlines()[0]) from error
 
     def load(self, path: Path, config: ExperimentConfig) -> dict[str, Any]:
         """Read what :meth:`save` wrote.
@@ -92,10 +110,13 @@ class RunFolder:
         return document
 
     def write_provenance(self, provenance: dict[str, Any]) -> None:
-        """Write where the run's weights come from."""
-        partial = self.provenance_path.with_suffix(".part")
-        partial.write_text(json.dumps(provenance, indent=2), encoding="utf-8")
-        os.replace(partial, self.provenance_path)
+        """Write where the run's weights come from.
+
+        Raises:
+            CannotWrite: The disk is full or the folder cannot be written.
+        """
+        with replacing(self.provenance_path) as partial:
+            partial.write_text(json.dumps(provenance, indent=2), encoding="utf-8")
 
     def read_provenance(self) -> dict[str, Any]:
         """Read what :meth:`write_provenance` wrote.
@@ -115,9 +136,31 @@ class RunFolder:
         return provenance
 
     def log(self, record: dict[str, Any]) -> None:
-        """Append one record to the metrics."""
-        with self.metrics_path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record) + "\n")
+        """Append one record to the metrics.
+
+        Raises:
+            CannotWrite: The disk is full or the folder cannot be written.
+        """
+        with replacing(self.metrics_path) as partial:
+            partial.write_text(self._metrics() + json.dumps(record) + "\n", encoding="utf-8")
+
+    def forget_after(self, epoch: int) -> None:
+        """Take the records of later epochs out of the metrics: they are computed again.
+
+        Raises:
+            CannotWrite: The disk is full or the folder cannot be written.
+        """
+        lines = self._metrics().splitlines(keepends=True)
+        kept = [line for line in lines if json.loads(line)["epoch"] <= epoch]
+        if len(kept) < len(lines):
+            with replacing(self.metrics_path) as partial:
+                partial.write_text("".join(kept), encoding="utf-8")
+
+    def _metrics(self) -> str:
+        try:
+            return self.metrics_path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
 
 
 def _stored_config(document: dict[str, Any]) -> ExperimentConfig | None:

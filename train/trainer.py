@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any, cast
 
 import numpy as np
@@ -12,12 +13,14 @@ import torch
 from lightning.fabric import Fabric
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.profiler import record_function
-from torch.utils.data import DataLoader
 
 from caiseg.errors import InvalidInput
+from train.board import Board
 from train.config import ExperimentConfig
-from train.dataset import CaseSource, EpochSampler, TrainingSamples
+from train.dataset import CaseSource, TrainingSamples
+from train.loading import epoch_batches, split_batch
 from train.methods.trainable import Network, build_network, training_step
+from train.pictures import validation_picture
 from train.prepared import PreparedCase
 from train.run_folder import RunFolder, cpu_copy
 from train.schedule import learning_rate, mu_at
@@ -93,6 +96,8 @@ class Trainer:
         self.done_in_epoch = 0
         self.best_dice = -1.0
         self.seconds = 0.0
+        self.resumed_at: int | None = None
+        self.board: Board | None = None
 
     @property
     def epochs(self) -> int:
@@ -130,8 +135,13 @@ class Trainer:
         if self.average is not None:
             self.average.module.load_state_dict(weights.state_dict())
 
+    @property
+    def steps_done(self) -> int:
+        """Optimizer steps of the whole training that are done."""
+        return self.epoch * self.steps_per_epoch + self.done_in_epoch
+
     def resume(self) -> None:
-        """Continue from the run folder's state."""
+        """Continue from the run folder's state; what was logged after it is forgotten."""
         state = self.folder.load(self.folder.state_path, self.config)
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -139,14 +149,27 @@ class Trainer:
             self.average.load_state_dict(state["average"])
         self.epoch, self.done_in_epoch = state["epoch"], state["done_in_epoch"]
         self.best_dice, self.seconds = state["best_dice"], state["seconds"]
+        # A step's events bear the number of steps before it, an epoch's that of all until its
+        # end. Those of the last epoch are written again unless the state is younger.
+        self.resumed_at = self.steps_done + (self.done_in_epoch == 0)
+        if self.fabric.is_global_zero:
+            self.folder.forget_after(self.epoch)
 
     def run(self) -> None:
         """Train to the end of the last epoch."""
+        with ExitStack() as stack:
+            if self.fabric.is_global_zero:
+                board = Board(self.folder.board_path, self.resumed_at)
+                self.board = stack.enter_context(board)
+            self._run()
+
+    def _run(self) -> None:
         began, saved = time.monotonic() - self.seconds, time.monotonic()
         while self.epoch < self.epochs:
             losses = []
             for batch in self.batches():
                 losses.append(self.learn(batch))
+                self._show_step(losses[-1])
                 self.done_in_epoch += 1
                 self.seconds = time.monotonic() - began
                 self.report(self._progress(losses[-1]))
@@ -157,28 +180,21 @@ class Trainer:
             record: dict[str, Any] = {"epoch": self.epoch, "seconds": round(self.seconds, 1)}
             if losses:
                 record["loss"] = self._mean_over_processes(losses)
-            if self._validation_due():
+            validated = self._validation_due()
+            if validated:
                 record |= self._validate()
             if self.fabric.is_global_zero:
                 self.folder.log(record)
             self.report(record)
+            if validated:
+                self._save()
         self._save()
 
-    def batches(self) -> Any:
-        """This process's share of the rest of the present epoch."""
-        batch, processes = self.config.schedule.batch_size, self.fabric.world_size
-        sampler = EpochSampler(
-            len(self.samples.cases), self.config, self.epoch, self.done_in_epoch * batch,
-            rank=self.fabric.global_rank, processes=processes,
+    def batches(self) -> Iterator[dict[str, torch.Tensor]]:
+        """This process's share of the rest of the present epoch; see :func:`epoch_batches`."""
+        return epoch_batches(
+            self.samples, self.epoch, self.done_in_epoch, self.fabric, self.workers
         )  # fmt: skip
-        loader = DataLoader(
-            self.samples,
-            batch_size=batch // processes,
-            sampler=sampler,
-            num_workers=self.workers,
-            worker_init_fn=_one_thread,
-        )
-        return self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
 
     def learn(self, batch: dict[str, torch.Tensor]) -> float:
         """Make one optimizer step, in as many parts as ``schedule.accumulate`` says.
@@ -198,14 +214,14 @@ class Trainer:
         schedule = self.config.schedule
         pretraining = self.epoch < schedule.pretrain_epochs
         phase: Phase = "pretrain" if pretraining else "interactive"
-        step = self.epoch * self.steps_per_epoch + self.done_in_epoch
+        step = self.steps_done
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(schedule, step, self.steps_per_epoch)
         seed = (self.config.seed + step + 1) * self.fabric.world_size
         torch.manual_seed(seed + self.fabric.global_rank)
         self.step_module.train()
         samples = len(batch["image"])
-        parts = _split(batch, schedule.accumulate)
+        parts = split_batch(batch, schedule.accumulate)
         total = 0.0
         for number, part in enumerate(parts, start=1):
             unfinished = number < len(parts)
@@ -259,6 +275,11 @@ class Trainer:
             self.best_dice = result.dice[-1]
             if self.fabric.is_global_zero:
                 self.folder.save(self.folder.best_path, self._weights(result))
+        if self.board is not None:
+            curve = {f"Dice/{count} clicks": dice for count, dice in enumerate(result.dice)}
+            self.board.scalars(curve, self.steps_done)
+            picture = validation_picture(network, self.val_cases[0], self.config, clicks)
+            self.board.picture("validation", picture, self.steps_done)
         return {"dice": result.dice, "obeyed": result.obeyed, "harmful": result.harmful}
 
     def _weights(self, result: ValidationResult) -> dict[str, Any]:
@@ -270,9 +291,16 @@ class Trainer:
             "dice": result.dice,
         }
 
+    def _show_step(self, loss: float) -> None:
+        if self.board is not None:
+            rate = self.optimizer.param_groups[0]["lr"]
+            self.board.scalars({"loss": loss, "learning rate": rate}, self.steps_done)
+
     def _save(self) -> None:
         if not self.fabric.is_global_zero:
             return
+        if self.board is not None:
+            self.board.flush()
         state = {
             "config": self.config.model_dump_json(),
             "network": self.network.state_dict(),
@@ -286,19 +314,6 @@ class Trainer:
         self.folder.save(self.folder.state_path, state)
 
     def _progress(self, loss: float) -> dict[str, Any]:
-        done = self.epoch * self.steps_per_epoch + self.done_in_epoch
         total = self.epochs * self.steps_per_epoch
         rate = self.optimizer.param_groups[0]["lr"]
-        return {"done": done, "total": total, "step_loss": loss, "learning_rate": rate}
-
-
-def _split(batch: dict[str, torch.Tensor], parts: int) -> list[dict[str, torch.Tensor]]:
-    """A batch in parts of equal size; the last batch of an epoch may give fewer."""
-    size = math.ceil(len(batch["image"]) / parts)
-    pieces = zip(*(tensor.split(size) for tensor in batch.values()), strict=True)
-    return [dict(zip(batch, piece, strict=True)) for piece in pieces]
-
-
-def _one_thread(worker: int) -> None:
-    """Sample workers leave the processor's threads to the training step."""
-    torch.set_num_threads(1)
+        return {"done": self.steps_done, "total": total, "step_loss": loss, "learning_rate": rate}

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.fabric import Fabric
 from torch import Tensor
 
 from caiseg.errors import InvalidInput
@@ -41,7 +42,8 @@ SAME_ON_TWO_PROCESSES: dict[str, Any] = {
     # round's mask and with it a later click.
     "network": {"drop_path": 0.0},
     "clicks": {"rounds": [1, 1]},
-    "schedule": {"pretrain_epochs": 1, "epochs": 2},
+    # Adam makes a rounding error in a gradient near 0 as large a step as any.
+    "schedule": {"pretrain_epochs": 1, "epochs": 2, "learning_rate": 1e-4},
 }
 
 KILLED_IN_THE_THIRD_EPOCH = """
@@ -211,7 +213,83 @@ def test_two_processes_train_like_one_with_the_batch_of_both(
     assert parallel.returncode == 0, parallel.stderr
     losses = [[record["loss"] for record in metrics(run)] for run in (one, two)]
     assert len(losses[0]) == 3
-    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    assert len(list((two / "tensorboard").iterdir())) == 1, "the first process writes alone"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "train"),
+        ("-m", "lightning.fabric.cli", "run", "--devices", "2", "train/__main__.py"),
+    ],
+    ids=["torchrun", "fabric run"],
+)
+def test_processes_of_a_launcher_need_no_options(
+    tmp_path: Path, repository: Path, launcher: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_manifest(tmp_path, train=2, val=0)
+    write_experiment(tmp_path, schedule={"pretrain_epochs": 1, "epochs": 0})
+    monkeypatch.setenv("PYTHONPATH", str(repository))
+    done = run_python(repository, *launcher, *arguments(tmp_path, tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    provenance = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
+    assert provenance["hardware"].startswith("2 process(es) on cpu")
+    assert len(metrics(tmp_path / "run")) == 1
+
+
+def trainer(folder: Path, **sections: Any) -> Trainer:
+    fabric = Fabric(accelerator="cpu", devices=1)
+    return Trainer(small_config(**sections), prepared_cases(3), [], RunFolder(folder), fabric)
+
+
+def test_a_batch_in_parts_makes_the_steps_of_the_whole_batch(tmp_path: Path) -> None:
+    courses = []
+    for accumulate in (1, 2):
+        schedule = SAME_ON_TWO_PROCESSES["schedule"] | {"accumulate": accumulate}
+        run = trainer(
+            tmp_path / str(accumulate), **(SAME_ON_TWO_PROCESSES | {"schedule": schedule})
+        )
+        sizes: list[int] = []
+        run.step_module.register_forward_pre_hook(
+            lambda module, inputs, sizes=sizes: sizes.append(len(inputs[0]["image"]))
+        )
+        run.run()
+        assert max(sizes) == 2 // accumulate
+        courses.append((metrics(tmp_path / str(accumulate)), run.network.state_dict()))
+    (records, weights), (parts_records, parts_weights) = courses
+    losses = [[record["loss"] for record in course] for course in (records, parts_records)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    for name, tensor in weights.items():
+        # Of these only differences count, so their gradient is nothing but rounding errors.
+        if not name.endswith(("key.bias", "projection.bias", "mask_fusion.bias")):
+            torch.testing.assert_close(parts_weights[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_parts_that_a_batch_does_not_have_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"schedule.accumulate 3"):
+        trainer(tmp_path, schedule={"batch_size": 4, "accumulate": 3})
+
+
+def test_a_gradient_that_is_no_number_stops_the_training_before_the_weights(
+    tmp_path: Path,
+) -> None:
+    run = trainer(tmp_path)
+    before = {name: tensor.clone() for name, tensor in run.network.state_dict().items()}
+    batch = next(run.batches())
+    batch["image"][0, 0, 3, 3, 3] = torch.nan
+    with pytest.raises(InvalidInput, match=r"gradient of step 1 \(epoch 1\) is not finite"):
+        run.learn(batch)
+    for name, tensor in run.network.state_dict().items():
+        assert torch.equal(tensor, before[name])
+
+
+def test_a_new_run_does_not_overwrite_another(data: Path, uninterrupted: Path) -> None:
+    before = (uninterrupted / "state.pt").read_bytes()
+    with pytest.raises(InvalidInput, match="already holds a run"):
+        fit(load_config(str(data / "small.yaml")), options(data, uninterrupted))
+    assert (uninterrupted / "state.pt").read_bytes() == before
 
 
 def test_resuming_with_another_config_is_refused_in_one_sentence(

@@ -15,8 +15,13 @@ from train.fit import FitOptions, fit
 
 def fit_command(
     config: Annotated[str, typer.Option(help="Name of a built-in config, or a YAML file.")],
-    manifest: Annotated[Path, typer.Option(help="CSV with case,patient,image,mask,split.")],
     out: Annotated[Path, typer.Option(help="Run folder.")],
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with case,patient,image,mask,split; none for a config that generates scans."
+        ),
+    ] = None,
     method: Annotated[
         str | None,
         typer.Option(help="caiseg, or a baseline: vnet, ritm3d, dins3d, mideepseg."),
@@ -32,15 +37,20 @@ def fit_command(
         Path | None, typer.Option(help="Folder for preprocessed scans; OUT/cache by default.")
     ] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    devices: Annotated[int, typer.Option(help="Processes on this machine.")] = 1,
-    nodes: Annotated[int, typer.Option(help="Machines.")] = 1,
+    devices: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes on this machine; 1, or what the launcher started."),
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(min=1, help="Machines; 1, or what the launcher started.")
+    ] = None,
     threads: Annotated[int, typer.Option(help="CPU threads of the training step.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that prepare samples.")] = 1,
     save_every: Annotated[
         float, typer.Option(min=0, help="Seconds between two saved states to resume from.")
     ] = 120,
 ) -> None:
-    """Train a network from a manifest of labelled scans."""
+    """Train a network on labelled scans, or on generated ones."""
     torch.set_num_threads(threads or os.cpu_count() or 1)
     overrides = [*(override or ()), *([f"method={method}"] if method else ())]
     fit(

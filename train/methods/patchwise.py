@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from caiseg.network import CAISeg
-from caiseg.tiling import Box, EncodedTiles, blending_window, pad_to_strides, patch_boxes
+from caiseg.tiling import EncodedTiles, blending_window, pad_to_strides, patch_boxes
 from train.methods.click_maps import ClickPoints
 from train.methods.click_network import ClickNetwork
 
@@ -27,6 +27,12 @@ class OpenScan(Protocol):
 
         Returns:
             Foreground logits ``(I, J, K)``.
+        """
+
+    def affinity(self, voxels: Tensor, labels: Tensor, previous_mask: Tensor) -> Tensor | None:
+        """Affinity to the best background and foreground click, ``(2, I, J, K)`` in [0, 1].
+
+        ``None`` from a method that has no such map.
         """
 
 
@@ -73,8 +79,13 @@ class PatchwiseScan:
             weights[box] += window
         return total / weights
 
+    def affinity(self, voxels: Tensor, labels: Tensor, previous_mask: Tensor) -> None:
+        """There is none; see :class:`OpenScan`."""
+
     @torch.inference_mode()
-    def _answer(self, box: Box, points: ClickPoints, previous_mask: Tensor) -> Tensor:
+    def _answer(
+        self, box: tuple[slice, slice, slice], points: ClickPoints, previous_mask: Tensor
+    ) -> Tensor:
         part, mask = self.image[box], previous_mask[box].float()
         strides = self.network.config.total_stride
         padded = pad_to_strides(part, strides, float(part.min()))[None, None]
@@ -101,3 +112,7 @@ class EncodedScanTiles:
     def logits(self, voxels: Tensor, labels: Tensor, previous_mask: Tensor) -> Tensor:
         """Answer all clicks so far; see :class:`OpenScan`."""
         return self._tiles.blend(self._tiles.answer(voxels, labels, previous_mask))
+
+    def affinity(self, voxels: Tensor, labels: Tensor, previous_mask: Tensor) -> Tensor:
+        """Clustered affinity of all clicks so far; see :class:`OpenScan`."""
+        return self._tiles.blend_affinity(self._tiles.answer(voxels, labels, previous_mask))
