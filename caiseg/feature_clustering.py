@@ -10,11 +10,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from caiseg.fused_affinity import best_affinities
+
 REACH_UNIT_MM = 100.0
 """The distance that counts as 1 in eq. 4 when ``position`` is ``mm``."""
-
-_CHUNK_VOXELS = 1 << 15
-"""Voxels whose affinities to all clicks are held at once when no gradient is needed."""
 
 
 @dataclass(frozen=True)
@@ -124,35 +123,25 @@ class FeatureClustering(nn.Module):
         if len(clicks) == 0:
             value = features.new_zeros((2, *grid))
             return ClusteredAffinity(value, torch.zeros_like(value, dtype=torch.long))
+        unit = self._distance_unit(grid, clicks, cell_mm)
+        if not torch.is_grad_enabled():
+            return ClusteredAffinity(
+                *best_affinities(self, features, previous_mask, clicks, cell_mm, unit)
+            )
         fused = features + self.mask_fusion(previous_mask[None, None].to(features))[0]
         clicked = (slice(None), *clicks.cells.T)
         rows = self._split(self.projection(fused.flatten(1).T))
         centres = self._split(self.projection(fused[clicked].T))
-        positions = _cell_positions(grid, cell_mm)
-        centre_positions = clicks.cells * cell_mm
-        unit = self._distance_unit(positions, centre_positions)
-
-        count = positions.shape[0]
-        chunk = count if torch.is_grad_enabled() else _CHUNK_VOXELS
-        values, winners = [], []
-        for start in range(0, count, chunk):
-            part = slice(start, start + chunk)
-            distance = _euclidean(positions[part], centre_positions) / unit
-            affinity = self._affinity(rows[:, part], centres, distance)
-            value, winner = _best_per_label(affinity, clicks.labels)
-            values.append(value)
-            winners.append(winner)
-        return ClusteredAffinity(
-            torch.cat(values, dim=1).unflatten(1, grid),
-            torch.cat(winners, dim=1).unflatten(1, grid),
-        )
+        distance = _euclidean(_cell_positions(grid, cell_mm), clicks.cells * cell_mm) / unit
+        value, winner = _best_per_label(self._affinity(rows, centres, distance), clicks.labels)
+        return ClusteredAffinity(value.unflatten(1, grid), winner.unflatten(1, grid))
 
     def _split(self, rows: Tensor) -> Tensor:
         """``(L, C)`` to ``(n_h, L, C / n_h)``, in single precision: squares follow."""
         split: Tensor = rows.float().unflatten(1, (self.heads, -1))
         return split.transpose(0, 1)
 
-    def _distance_unit(self, positions: Tensor, centres: Tensor) -> float:
+    def _distance_unit(self, grid: torch.Size, clicks: ClickCells, cell_mm: Tensor) -> float:
         """The distance in mm that counts as 1.
 
         Min-max normalisation maps the smallest distance, 0 at a click itself, to 0 and the
@@ -160,9 +149,9 @@ class FeatureClustering(nn.Module):
         """
         if self.position != "minmax":
             return REACH_UNIT_MM
-        low, high = positions.amin(0), positions.amax(0)
-        farthest = torch.maximum(centres - low, high - centres).norm(dim=1).max()
-        return max(float(farthest), torch.finfo(positions.dtype).tiny)
+        last = torch.tensor(grid, device=cell_mm.device) - 1
+        farthest = (torch.maximum(clicks.cells, last - clicks.cells) * cell_mm).norm(dim=1).max()
+        return max(float(farthest), torch.finfo(cell_mm.dtype).tiny)
 
     def _affinity(self, rows: Tensor, centres: Tensor, distance: Tensor) -> Tensor:
         """Mean over heads of eqs. 4-5 for ``(n_h, L, d)`` rows and ``(n_h, n_c, d)`` centres."""

@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
 from caiseg.feature_clustering import ClickCells, ClusteredAffinity, FeatureClustering
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """``CA M_adj`` of eq. 3, what clicks add to ``F``, before it is multiplied out.
+
+    Attributes:
+        strength: How far a cell moves for its best background and its best foreground click,
+            ``(2, I, J, K)``.
+        winner: Which click that is, ``(2, I, J, K)`` int64.
+        targets: ``v_adj = q_cls - v_c`` of every click (eq. 2), ``(n_c, C)``.
+    """
+
+    strength: Tensor
+    winner: Tensor
+    targets: Tensor
+
+    def at(self, cells: Tensor) -> Tensor:
+        """``(L, C)``, what is added to the cells of flat indices ``(L,)``."""
+        background, foreground = (
+            strength.flatten()[cells, None]
+            * self.targets.index_select(0, winner.flatten().index_select(0, cells))
+            for strength, winner in zip(self.strength, self.winner, strict=True)
+        )
+        total: Tensor = background + foreground
+        return total
 
 
 class InteractionGuidedModule(nn.Module):
@@ -44,16 +72,27 @@ class InteractionGuidedModule(nn.Module):
         affinity = self.clustering(features, previous_mask, clicks, cell_mm)
         if len(clicks) == 0:
             return features, affinity
+        adjustment = self.adjustment(features, head_features, clicks, affinity)
+        adjusted = features
+        for label in (0, 1):
+            if bool((clicks.labels == label).any()):
+                moved = adjustment.targets.T[:, adjustment.winner[label].flatten()].unflatten(
+                    1, features.shape[1:]
+                )
+                adjusted = adjusted + adjustment.strength[label] * moved
+        return adjusted, affinity
+
+    def adjustment(
+        self,
+        features: Tensor,
+        head_features: Tensor,
+        clicks: ClickCells,
+        affinity: ClusteredAffinity,
+    ) -> Adjustment:
+        """What at least one click adds to ``F``; arguments as in :meth:`forward`."""
         strength = affinity.value
         if self.exclusive:
             strength = strength * (1 - strength.flip(0))
         clicked = (slice(None), *clicks.cells.T)
-        adjustment = head_features[clicks.labels] - features[clicked].T
-        adjusted = features
-        for label in (0, 1):
-            if bool((clicks.labels == label).any()):
-                moved = adjustment.T[:, affinity.winner[label].flatten()].unflatten(
-                    1, features.shape[1:]
-                )
-                adjusted = adjusted + strength[label] * moved
-        return adjusted, affinity
+        targets = head_features[clicks.labels] - features[clicked].T.to(head_features)
+        return Adjustment(strength, affinity.winner, targets)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from caiseg.feature_clustering import ClickCells, ClusteredAffinity, FeatureClustering
 from caiseg.head_features import HeadFeatures
-from caiseg.interaction_guided import InteractionGuidedModule
+from caiseg.interaction_guided import Adjustment, InteractionGuidedModule
 from caiseg.network_config import NetworkConfig
 from caiseg.vnet import VNet
 
@@ -33,6 +33,18 @@ class ScanFeatures:
     def detach(self) -> ScanFeatures:
         """The same values, cut from the graph."""
         return ScanFeatures(self.features.detach(), self.skip.detach(), self.head_features.detach())
+
+    def stored(self, dtype: torch.dtype) -> ScanFeatures:
+        """The same values to keep: in another floating type, the channels of a place together.
+
+        The head features are small and stay as they are.
+        """
+        layout = torch.channels_last_3d
+        return ScanFeatures(
+            self.features.to(dtype).contiguous(memory_format=layout),
+            self.skip.to(dtype).contiguous(memory_format=layout),
+            self.head_features,
+        )
 
     @property
     def nbytes(self) -> int:
@@ -132,6 +144,26 @@ class CAISeg(nn.Module):
             affinity.append(clustered)
         stacked = torch.stack(adjusted)
         return RoundOutput(self.backbone.last_stage(stacked, scan.skip), stacked, affinity)
+
+    def adjustment(
+        self, scan: ScanFeatures, clicks: ClickCells, previous_mask: Tensor, spacing: Tensor
+    ) -> tuple[Adjustment, ClusteredAffinity]:
+        """What clicks add to ``F`` (eq. 3), without running the last stage.
+
+        Args:
+            scan: Result of :meth:`encode` for one scan.
+            clicks: At least one click, on the grid of ``F``.
+            previous_mask: ``S_p``, ``(I, J, K)`` in [0, 1].
+            spacing: Voxel size in mm, ``(3,)``.
+        """
+        features, head_features = scan.features[0], scan.head_features[0]
+        cell_mm = spacing * torch.as_tensor(self.feature_stride, device=spacing.device)
+        coarse = nn.functional.interpolate(
+            previous_mask[None, None].float(), size=features.shape[1:], mode="trilinear"
+        )[0, 0]
+        affinity = self.interaction.clustering(features, coarse, clicks, cell_mm)
+        adjustment = self.interaction.adjustment(features, head_features, clicks, affinity)
+        return adjustment, affinity
 
     def classify(self, features: Tensor, head_features: Tensor, size: Sequence[int]) -> Tensor:
         """The coarse prediction ``P̂_cls`` (eqs. 9-10) as foreground logits.

@@ -14,8 +14,11 @@ from torch import Tensor
 
 from caiseg.checkpoint import CheckpointInfo, load_checkpoint
 from caiseg.clicks import Click, check_inside
+from caiseg.coarse_prediction import ModelClicks, coarse_logits
+from caiseg.device_memory import encode_within_memory
 from caiseg.errors import InvalidInput
 from caiseg.grids import ScanGrids, Shape, resample_to_display
+from caiseg.interpolation import interpolate_box, mask_to_model, whole_box, write_mask
 from caiseg.network import CAISeg
 from caiseg.preprocessing import PreprocessingConfig, preprocess
 from caiseg.tiling import EncodedTiles, TileAnswer
@@ -29,10 +32,14 @@ class EncodedScan:
     Attributes:
         grids: The scan's native, display and model grids.
         tiles: Features of its patches, on the model grid.
+        first_mask: The mask without clicks, ``(I, J, K)``; where clicks change nothing it stands.
+        notices: What a person should know about how the scan was encoded.
     """
 
     grids: ScanGrids
     tiles: EncodedTiles
+    first_mask: npt.NDArray[np.bool_]
+    notices: tuple[str, ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -42,7 +49,7 @@ class EncodedScan:
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the features hold."""
-        return self.tiles.nbytes
+        return self.tiles.nbytes + self.first_mask.nbytes
 
 
 class SegmentationResult:
@@ -51,21 +58,36 @@ class SegmentationResult:
     Args:
         scan: The scan that was segmented.
         answers: What the clicks gave, per tile.
+        clicks: The clicks themselves; ``None`` for none.
     """
 
-    def __init__(self, scan: EncodedScan, answers: dict[int, TileAnswer]):
+    def __init__(
+        self,
+        scan: EncodedScan,
+        answers: dict[int, TileAnswer],
+        clicks: ModelClicks | None = None,
+    ):
         self._scan = scan
         self._answers = answers
+        self._clicks = clicks
 
     @cached_property
     def mask(self) -> npt.NDArray[np.bool_]:
         """``Ŷ``: bool ``(I, J, K)``, where the foreground is more likely than not."""
-        return (self._logits > 0).cpu().numpy()
+        mask: npt.NDArray[np.bool_] = self._scan.first_mask.copy()
+        for answer in self._answers.values():
+            for box in answer.changed:
+                write_mask(mask, self._model_logits, box)
+        return mask
 
     @cached_property
     def probability(self) -> npt.NDArray[np.float32]:
         """Foreground probability, float32 ``(I, J, K)`` in [0, 1]."""
-        return torch.sigmoid(self._logits).cpu().numpy()
+        whole = whole_box(self._scan.shape)
+        logits = interpolate_box(
+            self._model_logits, whole, self._model_logits.shape, self._scan.shape
+        )
+        return torch.sigmoid(logits).cpu().numpy()
 
     @cached_property
     def affinity(self) -> npt.NDArray[np.float32]:
@@ -78,10 +100,20 @@ class SegmentationResult:
         return resample_to_display(affinity[None], self._scan.shape)[0].cpu().numpy()
 
     @cached_property
-    def _logits(self) -> Tensor:
-        """Foreground logits on the display grid, ``(I, J, K)``."""
-        logits = self._scan.tiles.blend(self._answers)
-        return resample_to_display(logits[None, None], self._scan.shape)[0, 0]
+    def coarse(self) -> npt.NDArray[np.float32]:
+        """The coarse prediction ``P̂_cls`` (eqs. 9-10), float32 ``(2, I, J, K)`` in [0, 1].
+
+        Foreground probability by the head features alone: index 0 holds it before the adjustment
+        by clicks (from ``F``), index 1 after it (from ``F_new``). Without clicks both are equal.
+        """
+        logits = coarse_logits(self._scan.tiles, self._clicks)
+        display = resample_to_display(logits[None], self._scan.shape)[0]
+        return torch.sigmoid(display).cpu().numpy()
+
+    @cached_property
+    def _model_logits(self) -> Tensor:
+        """Foreground logits on the model grid."""
+        return self._scan.tiles.blend(self._answers)
 
 
 class CAISegPredictor:
@@ -103,6 +135,8 @@ class CAISegPredictor:
         device: Where to compute.
         info: What the checkpoint says about itself.
         checkpoint_hash: SHA-256 of the checkpoint file.
+        dense: Whether a click runs VNet's last stage on whole patches instead of on the blocks
+            that it can change; see :class:`caiseg.tiling.EncodedTiles`.
     """
 
     def __init__(
@@ -113,12 +147,14 @@ class CAISegPredictor:
         *,
         info: CheckpointInfo | None = None,
         checkpoint_hash: str = "",
+        dense: bool | None = None,
     ):
         self.device = torch.device(device)
         self.network = network.to(self.device).eval()
         self.preprocessing = preprocessing
         self.info = info
         self.checkpoint_hash = checkpoint_hash
+        self.dense = dense
 
     @classmethod
     def from_checkpoint(
@@ -145,13 +181,18 @@ class CAISegPredictor:
 
     @torch.inference_mode()
     def encode(
-        self, volume: Volume, progress: Callable[[float], None] | None = None
+        self,
+        volume: Volume,
+        progress: Callable[[float], None] | None = None,
+        *,
+        first: Sequence[float] | None = None,
     ) -> EncodedScan:
         """Compute everything that does not depend on clicks.
 
         Args:
             volume: The scan.
             progress: Called with the share of the work done, in (0, 1].
+            first: Display voxel near which to begin, the one in view; it changes no mask.
 
         Raises:
             InvalidInput: The scan is too large at this checkpoint's voxel size.
@@ -161,8 +202,29 @@ class CAISegPredictor:
             self.device
         )
         spacing = torch.tensor(grids.model.spacing, dtype=torch.float32, device=self.device)
-        tiles = EncodedTiles(self.network, image, spacing, self.preprocessing.patch_size, progress)
-        return EncodedScan(grids, tiles)
+        near = None if first is None else grids.display_to_model(first).tolist()
+        tiles, notices = encode_within_memory(
+            self.network, image, spacing, self.preprocessing.patch_size, progress,
+            dense=self.dense, first=near,
+        )  # fmt: skip
+        first_mask = np.zeros(grids.display.shape, dtype=bool)
+        write_mask(first_mask, tiles.blend({}), whole_box(tiles.shape))
+        return EncodedScan(grids, tiles, first_mask, notices)
+
+    @torch.inference_mode()
+    def warm_up(self) -> None:
+        """Encode and click a patch of zeros, so that the first person waits for nothing.
+
+        Kernels are chosen and memory is claimed when a size is first met.
+        """
+        image = torch.zeros(self.preprocessing.patch_size, device=self.device)
+        spacing = torch.tensor(self.preprocessing.spacing, device=self.device)
+        tiles, _ = encode_within_memory(
+            self.network, image, spacing, self.preprocessing.patch_size, dense=self.dense
+        )
+        click = torch.tensor([[size // 2 for size in image.shape]], device=tiles.device)
+        label = torch.ones(1, dtype=torch.long, device=tiles.device)
+        tiles.answer(click, label, torch.zeros(tiles.shape, device=tiles.device))
 
     @torch.inference_mode()
     def segment(
@@ -191,20 +253,15 @@ class CAISegPredictor:
         if not clicks:
             return SegmentationResult(scan, {})
         voxels = scan.grids.nearest_model_voxel([click.voxel for click in clicks])
-        labels = torch.tensor([int(click.label) for click in clicks], device=self.device)
-        mask = self._to_model(previous_mask, scan)
-        answers = scan.tiles.answer(torch.from_numpy(voxels).to(self.device), labels, mask)
-        return SegmentationResult(scan, answers)
-
-    def _to_model(self, mask: npt.NDArray[np.bool_] | None, scan: EncodedScan) -> Tensor:
-        """``S_p`` on the model grid, 0 or 1 as in training."""
-        if mask is None:
-            return torch.zeros(scan.grids.model.shape, device=self.device)
-        tensor = torch.from_numpy(np.ascontiguousarray(mask, dtype=np.float32)).to(self.device)
-        share = torch.nn.functional.interpolate(
-            tensor[None, None], size=scan.grids.model.shape, mode="trilinear"
-        )
-        return (share[0, 0] >= 0.5).float()
+        device = scan.tiles.device
+        labels = torch.tensor([int(click.label) for click in clicks], device=device)
+        if previous_mask is None:
+            mask = torch.zeros(scan.tiles.shape, device=device)
+        else:
+            mask = mask_to_model(previous_mask, scan.tiles.shape).to(device)
+        given = ModelClicks(torch.from_numpy(voxels).to(device), labels, mask)
+        answers = scan.tiles.answer(given.voxels, given.labels, given.previous_mask)
+        return SegmentationResult(scan, answers, given)
 
 
 def choose_device(device: str | torch.device) -> torch.device:

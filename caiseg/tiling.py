@@ -1,22 +1,25 @@
 """Whole scans of any size: overlapping patches, encoded once and blended.
 
 A scan that fits into one patch is one tile; a larger one is covered by overlapping tiles. A click
-runs again only the tiles that contain it. All arrays here lie on the model grid.
+runs again only the tiles that contain it, and of those only the blocks whose answer it can change.
+All arrays here lie on the model grid.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from caiseg.answer_bound import AnswerBound, tolerated_change
+from caiseg.changed_blocks import BLOCK, BlockwiseLastStage, changed_blocks
 from caiseg.feature_clustering import ClickCells, ClusteredAffinity
+from caiseg.interpolation import Box
 from caiseg.network import CAISeg, ScanFeatures
-
-Box = tuple[slice, slice, slice]
 
 OVERLAP = 0.25
 """Least share of a patch that neighbouring patches have in common, along each axis."""
@@ -29,12 +32,24 @@ class Tile:
     Attributes:
         box: Where it lies in the scan.
         features: What a click needs, for the patch padded to the network's total stride.
-        base_logits: Its answer without clicks, ``(I, J, K)`` of the box.
+        padded_logits: Its answer without clicks, on the padded patch.
+        tolerated: How far each of these logits may move before it must be computed anew.
     """
 
     box: Box
     features: ScanFeatures
-    base_logits: Tensor
+    padded_logits: Tensor
+    tolerated: Tensor
+
+    @property
+    def base_logits(self) -> Tensor:
+        """The answer without clicks, ``(I, J, K)`` of the box."""
+        return _cut(self.padded_logits, self.box)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the tile holds."""
+        return self.features.nbytes + self.padded_logits.nbytes + self.tolerated.nbytes
 
 
 @dataclass(frozen=True)
@@ -44,10 +59,12 @@ class TileAnswer:
     Attributes:
         logits: ``(I, J, K)`` of the tile's box.
         affinity: Clustered affinity map on the grid of ``F``.
+        changed: Boxes of the model grid outside of which the answer without clicks stands.
     """
 
     logits: Tensor
     affinity: ClusteredAffinity
+    changed: list[Box]
 
 
 class EncodedTiles:
@@ -59,6 +76,12 @@ class EncodedTiles:
         spacing: Voxel size ``(3,)`` in mm.
         patch_size: Largest patch ``(i, j, k)``; rounded up to the network's total stride.
         progress: Called with the share of work done, in (0, 1].
+        dense: Whether to answer clicks by running the last stage on whole tiles, the reference
+            to which the answer block by block is held; when left out, everywhere but on the CPU,
+            where a few large kernels are no slower than many small ones.
+        storage: Type that the features are kept in. Half precision halves the memory; the answer
+            without clicks is computed from what is kept, so that all answers agree.
+        first: Voxel in whose neighbourhood to begin; every order gives the same tiles.
     """
 
     def __init__(
@@ -68,29 +91,41 @@ class EncodedTiles:
         spacing: Tensor,
         patch_size: Sequence[int],
         progress: Callable[[float], None] | None = None,
+        *,
+        dense: bool | None = None,
+        storage: torch.dtype = torch.float32,
+        first: Sequence[float] | None = None,
     ):
         self.network = network
         self.shape = (image.shape[0], image.shape[1], image.shape[2])
         self.spacing = spacing
+        self.dense = image.device.type != "cpu" if dense is None else dense
+        self._storage = storage
         self._strides = network.config.total_stride
+        stage = network.backbone.last_stage
+        self._blockwise = BlockwiseLastStage(stage, network.feature_stride)
+        self._bound = AnswerBound(stage, network.feature_stride)
         boxes = patch_boxes(self.shape, patch_size, self._strides)
-        self.tiles: list[Tile] = []
-        for count, box in enumerate(boxes, start=1):
-            self.tiles.append(self._encode(image[box], box))
+        encoded: dict[int, Tile] = {}
+        for index in sorted(range(len(boxes)), key=lambda n: _distance(boxes[n], first)):
+            encoded[index] = self._encode(image[boxes[index]], boxes[index])
             if progress is not None:
-                progress(count / len(boxes))
-        self._windows = [
-            blending_window(tile.box, self.shape).to(image.device) for tile in self.tiles
-        ]
-        self._weights = torch.zeros(self.shape, device=image.device)
-        for tile, window in zip(self.tiles, self._windows, strict=True):
-            self._weights[tile.box] += window
+                progress(len(encoded) / len(boxes))
+        self.tiles = [encoded[index] for index in range(len(boxes))]
+        self._weights = [weights.to(image.device) for weights in _axis_weights(boxes, self.shape)]
+        self._base = torch.zeros(self.shape, device=image.device)
+        for tile in self.tiles:
+            self._base[tile.box] += self._share(tile.box) * tile.base_logits
+
+    @property
+    def device(self) -> torch.device:
+        """Where the features lie and clicks are answered."""
+        return self._base.device
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the tiles hold."""
-        tiles = sum(tile.features.nbytes + tile.base_logits.nbytes for tile in self.tiles)
-        return tiles + self._weights.nbytes + sum(window.nbytes for window in self._windows)
+        return sum(tile.nbytes for tile in self.tiles) + self._base.nbytes
 
     @torch.inference_mode()
     def answer(
@@ -115,54 +150,71 @@ class EncodedTiles:
                 clicks = ClickCells.from_voxels(
                     voxels[inside] - start, labels[inside], self.network.feature_stride
                 )
-                answers[index] = self._answer(tile, clicks, previous_mask[tile.box])
+                answer = self._answer_densely if self.dense else self._answer_blockwise
+                mask = pad_to_strides(previous_mask[tile.box].float(), self._strides, 0.0)
+                answers[index] = answer(tile, clicks, mask)
         return answers
 
     @torch.inference_mode()
     def blend(self, answers: dict[int, TileAnswer]) -> Tensor:
         """Foreground logits ``(I, J, K)`` of the scan; tiles without answer keep their first."""
-        logits = torch.zeros_like(self._weights)
-        for index, (tile, window) in enumerate(zip(self.tiles, self._windows, strict=True)):
-            answer = answers.get(index)
-            logits[tile.box] += window * (tile.base_logits if answer is None else answer.logits)
-        return logits / self._weights
+        if len(self.tiles) == 1 and answers:
+            return answers[0].logits
+        logits = self._base.clone()
+        for index, answer in sorted(answers.items()):
+            tile = self.tiles[index]
+            for box in answer.changed:
+                here = _relative(box, tile.box)
+                moved = answer.logits[here] - tile.base_logits[here]
+                logits[box] += self._share(tile.box, box) * moved
+        return logits
 
     @torch.inference_mode()
     def blend_affinity(self, answers: dict[int, TileAnswer]) -> Tensor:
         """Affinity to the best background and foreground click, ``(2, I, J, K)``."""
-        affinity = torch.zeros((2, *self.shape), device=self._weights.device)
-        for index, answer in answers.items():
-            box = self.tiles[index].box
-            size = self._padded(box)
+        affinity = torch.zeros((2, *self.shape), device=self._base.device)
+        for index, answer in sorted(answers.items()):
+            tile = self.tiles[index]
             full = torch.nn.functional.interpolate(
-                answer.affinity.value[None], size=size, mode="trilinear"
+                answer.affinity.value[None], size=tile.padded_logits.shape, mode="trilinear"
             )[0]
-            i, j, k = self._windows[index].shape
-            affinity[:, box[0], box[1], box[2]] += self._windows[index] * full[:, :i, :j, :k]
-        return affinity / self._weights
-
-    def _padded(self, box: Box) -> tuple[int, int, int]:
-        return padded_size([part.stop - part.start for part in box], self._strides)
-
-    def _pad(self, part: Tensor, value: float) -> Tensor:
-        return pad_to_strides(part, self._strides, value)
+            i, j, k = tile.box
+            affinity[:, i, j, k] += self._share(tile.box) * _cut(full, tile.box)
+        return affinity
 
     @torch.inference_mode()
     def _encode(self, part: Tensor, box: Box) -> Tile:
-        padded = self._pad(part, float(part.min()))[None, None]
-        features = self.network.encode(padded)
-        logits = self.network.backbone.last_stage(features.features, features.skip)
-        return Tile(box, features, self._cut(logits[0, 0], box))
+        padded = pad_to_strides(part, self._strides, float(part.min()))[None, None]
+        features = self.network.encode(padded).stored(self._storage)
+        stage = self.network.backbone.last_stage
+        logits = stage(features.features.float(), features.skip.float())[0, 0].float()
+        tolerated = torch.full_like(logits, torch.inf)
+        i, j, k = part.shape
+        tolerated[:i, :j, :k] = tolerated_change(logits[:i, :j, :k])
+        return Tile(box, features, logits, tolerated)
 
-    def _answer(self, tile: Tile, clicks: ClickCells, previous_mask: Tensor) -> TileAnswer:
-        mask = self._pad(previous_mask.float(), 0.0)[None, None]
-        output = self.network.answer(tile.features, [clicks], mask, self.spacing[None])
-        return TileAnswer(self._cut(output.logits[0, 0], tile.box), output.affinity[0])
+    def _answer_densely(self, tile: Tile, clicks: ClickCells, mask: Tensor) -> TileAnswer:
+        features = tile.features.stored(torch.float32)
+        output = self.network.answer(features, [clicks], mask[None, None], self.spacing[None])
+        logits = _cut(output.logits[0, 0].float(), tile.box)
+        return TileAnswer(logits, output.affinity[0], [tile.box])
 
-    @staticmethod
-    def _cut(padded: Tensor, box: Box) -> Tensor:
-        i, j, k = (part.stop - part.start for part in box)
-        return padded[:i, :j, :k].float()
+    def _answer_blockwise(self, tile: Tile, clicks: ClickCells, mask: Tensor) -> TileAnswer:
+        adjustment, affinity = self.network.adjustment(tile.features, clicks, mask, self.spacing)
+        blocks = changed_blocks(self._bound(adjustment), tile.tolerated)
+        logits = tile.padded_logits.clone()
+        self._blockwise.update(logits, blocks, tile.features, adjustment)
+        return TileAnswer(_cut(logits, tile.box), affinity, _cover(blocks, tile.box))
+
+    def _share(self, box: Box, part: Box | None = None) -> Tensor:
+        """A tile's share of the blend in a part of its box, ``(I, J, K)``."""
+        weights = (
+            _ramp(whole, size)[_inner(cut, whole)].to(total.device) / total[cut]
+            for whole, cut, size, total in zip(
+                box, part or box, self.shape, self._weights, strict=True
+            )
+        )
+        return torch.einsum("i,j,k->ijk", *weights)
 
 
 def patch_boxes(
@@ -210,15 +262,68 @@ def tile_boxes(shape: Sequence[int], patch: Sequence[int]) -> list[Box]:
 
 def blending_window(box: Box, shape: Sequence[int]) -> Tensor:
     """Blending weights: 1 at the middle of a tile, falling to its inner borders, never 0."""
-    ramps = []
-    for part, size in zip(box, shape, strict=True):
-        length = part.stop - part.start
-        place = torch.arange(length) + 0.5
-        low = place if part.start > 0 else torch.full_like(place, torch.inf)
-        high = length - place if part.stop < size else torch.full_like(place, torch.inf)
-        border = torch.minimum(low, high) / (length * OVERLAP)
-        ramps.append(border.clamp(max=1.0))
+    ramps = (_ramp(part, size) for part, size in zip(box, shape, strict=True))
     return torch.einsum("i,j,k->ijk", *ramps)
+
+
+def _ramp(part: slice, size: int) -> Tensor:
+    """The factor of :func:`blending_window` along one axis."""
+    length = part.stop - part.start
+    place = torch.arange(length) + 0.5
+    low = place if part.start > 0 else torch.full_like(place, torch.inf)
+    high = length - place if part.stop < size else torch.full_like(place, torch.inf)
+    border: Tensor = torch.minimum(low, high) / (length * OVERLAP)
+    return border.clamp(max=1.0)
+
+
+def _axis_weights(boxes: Sequence[Box], shape: Sequence[int]) -> list[Tensor]:
+    """Sums of all tiles' ramps along each axis.
+
+    Tiles lie on a grid, so that the sum of their windows is the product of these.
+    """
+    totals = []
+    for axis, size in enumerate(shape):
+        total = torch.zeros(size)
+        for start, stop in sorted({(box[axis].start, box[axis].stop) for box in boxes}):
+            total[start:stop] += _ramp(slice(start, stop), size)
+        totals.append(total)
+    return totals
+
+
+def _cover(blocks: Tensor, tile: Box) -> list[Box]:
+    """Boxes of the model grid that hold a tile's blocks: one per layer of blocks along ``i``."""
+    boxes = []
+    for i in torch.unique(blocks[:, 0]).tolist():
+        layer = blocks[blocks[:, 0] == i]
+        low, high = layer.amin(0).tolist(), (layer.amax(0) + BLOCK).tolist()
+        i, j, k = (
+            slice(part.start + first, min(part.start + last, part.stop))
+            for part, first, last in zip(tile, low, high, strict=True)
+        )
+        boxes.append((i, j, k))
+    return boxes
+
+
+def _relative(box: Box, tile: Box) -> Box:
+    i, j, k = (_inner(part, whole) for part, whole in zip(box, tile, strict=True))
+    return i, j, k
+
+
+def _inner(part: slice, whole: slice) -> slice:
+    return slice(part.start - whole.start, part.stop - whole.start)
+
+
+def _cut(padded: Tensor, box: Box) -> Tensor:
+    """Without what was appended to the last three axes."""
+    i, j, k = (part.stop - part.start for part in box)
+    return padded[..., :i, :j, :k]
+
+
+def _distance(box: Box, voxel: Sequence[float] | None) -> float:
+    """Distance from a voxel to the middle of a box."""
+    if voxel is None:
+        return 0.0
+    return math.dist([(part.start + part.stop) / 2 for part in box], voxel)
 
 
 def _round_up(size: int, stride: int) -> int:

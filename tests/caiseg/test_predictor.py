@@ -14,6 +14,7 @@ from caiseg import (
     InvalidInput,
     Label,
     Volume,
+    load_mask,
     load_volume,
     replay_clicks,
 )
@@ -178,3 +179,37 @@ def test_a_constant_scan_gives_a_mask_of_its_size(
     volume = load_volume(tmp_path / "c.nii")
 
     assert predictor.segment(predictor.encode(volume), []).mask.shape == (20, 24, 8)
+
+
+def test_blockwise_answers_equal_dense_ones_on_real_scans(
+    repository: Path, data_folder: Path
+) -> None:
+    served = repository / "assets" / "checkpoints" / "brain-flair.safetensors"
+    blockwise = CAISegPredictor.from_checkpoint(served)
+    dense = CAISegPredictor(blockwise.network, blockwise.preprocessing, dense=True)
+    cases = sorted((data_folder / "lgg_flair").iterdir())[:2]
+    for case in cases:
+        volume = load_volume(case / "image.nii.gz")
+        lesion = load_mask(case / "mask.nii.gz", volume)
+        ours, theirs = blockwise.encode(volume), dense.encode(volume)
+        inside, outside = (np.argwhere(region) for region in (lesion, ~lesion))
+        clicks = [
+            Click(tuple(int(v) for v in inside[len(inside) // 2]), Label.FOREGROUND),
+            Click(tuple(int(v) for v in outside[len(outside) // 2]), Label.BACKGROUND),
+            Click(tuple(int(v) for v in inside[len(inside) // 4]), Label.FOREGROUND),
+        ]
+        for result, expected in zip(
+            replay_clicks(blockwise, ours, clicks),
+            replay_clicks(dense, theirs, clicks),
+            strict=True,
+        ):
+            overlap = 2 * np.sum(result.mask & expected.mask)
+            assert overlap >= 0.999 * (result.mask.sum() + expected.mask.sum())
+            assert np.abs(result.probability - expected.probability).max() <= 0.011
+
+
+def test_warming_up_leaves_no_trace(predictor: CAISegPredictor, scan: EncodedScan) -> None:
+    before = predictor.segment(scan, [FOREGROUND]).probability
+    predictor.warm_up()
+
+    np.testing.assert_array_equal(predictor.segment(scan, [FOREGROUND]).probability, before)

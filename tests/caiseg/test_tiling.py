@@ -12,9 +12,10 @@ from torch import Tensor
 
 from caiseg import tiling
 from caiseg.feature_clustering import ClickCells
+from caiseg.interpolation import Box
 from caiseg.network import CAISeg
 from caiseg.network_config import THICK_SLICES, NetworkConfig
-from caiseg.tiling import OVERLAP, Box, EncodedTiles, tile_boxes
+from caiseg.tiling import OVERLAP, EncodedTiles, tile_boxes
 
 SPACING = torch.tensor([1.5, 1.5, 4.0])
 FORE = 1
@@ -152,6 +153,53 @@ def test_the_order_of_tiles_does_not_matter(
     torch.testing.assert_close(
         forward.blend_affinity(first), backward.blend_affinity(second), rtol=1e-5, atol=1e-6
     )
+
+
+def test_beginning_near_the_view_gives_the_same_tiles_and_answers(network: CAISeg) -> None:
+    image, mask = scan(70, 40, 16), torch.zeros(70, 40, 16)
+    shares: list[float] = []
+    begun: list[Tensor] = []
+    plain = EncodedTiles(network, image, SPACING, (32, 32, 16))
+    stage = network.backbone.input_stage
+    handle = stage.register_forward_pre_hook(lambda _, inputs: begun.append(inputs[0]))
+    far = EncodedTiles(
+        network, image, SPACING, (32, 32, 16), shares.append, first=(69.0, 39.0, 8.0)
+    )
+    handle.remove()
+    assert shares == sorted(shares)
+    assert torch.equal(begun[0][0, 0], image[plain.tiles[-1].box])
+    click = clicks((30, 20, 8))
+    for ours, theirs in zip(far.tiles, plain.tiles, strict=True):
+        assert ours.box == theirs.box
+        assert torch.equal(ours.base_logits, theirs.base_logits)
+    assert torch.equal(far.blend(far.answer(*click, mask)), plain.blend(plain.answer(*click, mask)))
+
+
+def test_half_precision_halves_the_features_and_keeps_the_mask(network: CAISeg) -> None:
+    image, mask = scan(70, 32, 16), torch.zeros(70, 32, 16)
+    whole, half = (
+        EncodedTiles(network, image, SPACING, (32, 32, 16), storage=storage)
+        for storage in (torch.float32, torch.float16)
+    )
+    assert half.tiles[0].features.features.nbytes * 2 == whole.tiles[0].features.features.nbytes
+    assert half.nbytes < whole.nbytes
+    click = clicks((30, 20, 8))
+    first, second = (tiles.blend(tiles.answer(*click, mask)) for tiles in (whole, half))
+    torch.testing.assert_close(first, second, rtol=0.02, atol=0.02)
+    assert not torch.equal(first, whole.blend({}))
+
+
+def test_dense_and_blockwise_answers_agree(network: CAISeg) -> None:
+    image, mask = scan(70, 32, 16), (scan(70, 32, 16) > 1).float()
+    blockwise, dense = (
+        EncodedTiles(network, image, SPACING, (32, 32, 16), dense=mode) for mode in (False, True)
+    )
+    voxels, labels = torch.tensor([[30, 20, 8], [5, 5, 5]]), torch.tensor([1, 0])
+    first, second = (
+        tiles.blend(tiles.answer(voxels, labels, mask)) for tiles in (blockwise, dense)
+    )
+    assert float((torch.sigmoid(first) - torch.sigmoid(second)).abs().max()) <= 0.01
+    assert torch.equal(first > 0, second > 0)
 
 
 @pytest.mark.parametrize("length", [56, 49, 40])

@@ -1,0 +1,125 @@
+"""How far an adjustment of ``F`` can move a logit: a bound that holds for every voxel.
+
+From ``F_new = F + ΔF`` to the logits there are, by construction of
+:class:`caiseg.vnet.LastStage`, a transposed convolution, a PReLU, one residual convolution, a
+PReLU and a weighted sum over channels. A PReLU moves its output by at most ``max(1, |slope|)``
+times what its input moved, so the change of a logit is at most a convolution of ``|ΔF|``, carried
+through the transposed convolution, with a non-negative kernel that the weights alone determine.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from caiseg.interaction_guided import Adjustment
+from caiseg.vnet import LastStage, Stride
+
+SETTLED_LOGIT = 4.6
+"""Beyond it the foreground's probability is below 0.01 or above 0.99."""
+
+NEGLIGIBLE = 0.04
+"""A change of a logit that changes a probability by at most 0.01."""
+
+_ROUNDING = 1.001
+"""The bound itself is computed in single precision."""
+
+
+class AnswerBound:
+    """The largest change of each logit that an adjustment can cause.
+
+    Args:
+        stage: VNet's last stage.
+        stride: Down-sampling ratio ``(i, j, k)`` of ``F``.
+    """
+
+    def __init__(self, stage: LastStage, stride: Stride):
+        self.stride = stride
+        up, _, slopes = stage.merge.up
+        convolution = cast("nn.Conv3d", stage.merge.stage.body[0][0])  # type: ignore[index]
+        self._up = cast("nn.ConvTranspose3d", up).weight
+        channels = self._up.shape[1]
+        weight = convolution.weight[:, :channels].clone()
+        middle = weight.shape[-1] // 2
+        for channel in range(channels):
+            weight[channel, channel, middle, middle, middle] += 1  # the residual
+        outer = stage.logit.weight[0, :, 0, 0, 0].abs() * _steepest(stage.merge.stage.activation)
+        kernel = torch.einsum("o,ocijk->cijk", outer, weight.abs())
+        kernel = kernel * _steepest(slopes)[:, None, None, None]
+        self._kernel = _per_sub_voxel(kernel, stride)
+
+    def __call__(self, adjustment: Adjustment) -> Tensor:
+        """The bound of every logit, ``(I, J, K)``.
+
+        Args:
+            adjustment: What the clicks add to ``F``.
+        """
+        # Per click and channel, the most that any voxel of a fully moved cell changes.
+        moved = torch.einsum("nc,cuijk->nuijk", adjustment.targets, self._up).abs().amax((2, 3, 4))
+        grid = adjustment.strength.shape[1:]
+        change = torch.zeros((*grid, moved.shape[1]), device=moved.device)
+        for strength, winner in zip(adjustment.strength, adjustment.winner, strict=True):
+            most = moved.index_select(0, winner.flatten()).view_as(change)
+            change.addcmul_(strength[..., None], most)
+        padding = [size // 2 for size in self._kernel.shape[2:]]
+        bounds = nn.functional.conv3d(change.movedim(-1, 0)[None], self._kernel, padding=padding)[0]
+        i, j, k = (size * step for size, step in zip(grid, self.stride, strict=True))
+        split = bounds.unflatten(0, self.stride).permute(3, 0, 4, 1, 5, 2)
+        whole: Tensor = split.reshape(i, j, k)
+        return whole * _ROUNDING
+
+
+def tolerated_change(logits: Tensor) -> Tensor:
+    """How far each logit may move before it must be computed anew, ``(I, J, K)``.
+
+    A change within it keeps the side of every voxel, and every probability within 0.01. Where the
+    two sides meet, interpolation between voxels decides where the border lies, so that a large
+    change on one side counts there too.
+
+    Args:
+        logits: The answer without clicks, ``(I, J, K)``.
+    """
+    distance = logits.abs()
+    inside = (logits > 0).float()[None, None]
+    any_inside, any_outside = (
+        nn.functional.max_pool3d(side, 3, 1, 1)[0, 0] > 0 for side in (inside, 1 - inside)
+    )
+    unsettled = distance.clamp(max=NEGLIGIBLE)
+    settled = torch.maximum(distance - SETTLED_LOGIT, unsettled)
+    return torch.where(any_inside & any_outside, unsettled, settled)
+
+
+def _steepest(activation: nn.Module) -> Tensor:
+    """Largest slope of each channel of a PReLU."""
+    return cast("nn.PReLU", activation).weight.abs().clamp(min=1)
+
+
+def _per_sub_voxel(kernel: Tensor, stride: Stride) -> Tensor:
+    """A kernel on voxels as one kernel on cells per place of a voxel in its cell.
+
+    Args:
+        kernel: ``(channels, n, n, n)``, odd ``n``.
+        stride: Voxels per cell along each axis.
+
+    Returns:
+        ``(r_i r_j r_k, channels, m_i, m_j, m_k)``, odd ``m``.
+    """
+    reach = kernel.shape[-1] // 2
+    cells = [-(-reach // step) for step in stride]
+    reached = [2 * size + 1 for size in cells]
+    places = kernel.new_zeros(math.prod(stride), kernel.shape[0], *reached)
+    for at_place, place in zip(
+        places, itertools.product(*(range(step) for step in stride)), strict=True
+    ):
+        for offset in itertools.product(range(-reach, reach + 1), repeat=3):
+            a, b, c = (
+                (at + by) // step + size
+                for at, by, step, size in zip(place, offset, stride, cells, strict=True)
+            )
+            i, j, k = (by + reach for by in offset)
+            at_place[:, a, b, c] += kernel[:, i, j, k]
+    return places

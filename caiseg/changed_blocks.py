@@ -1,0 +1,153 @@
+"""VNet's last stage, evaluated only in the blocks where clicks can change the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from caiseg.interaction_guided import Adjustment
+from caiseg.network import ScanFeatures
+from caiseg.vnet import LastStage, Stride
+
+BLOCK = 8
+"""Edge of a block in voxels."""
+
+_BLOCKS_AT_ONCE = 16
+"""Blocks that are convolved at once; always as many, so that kernels are prepared once."""
+
+
+def changed_blocks(change: Tensor, tolerated: Tensor) -> Tensor:
+    """First voxels of the blocks in which a change exceeds what is tolerated.
+
+    A block counts as soon as a voxel next to it does, because interpolation between voxels
+    reaches across its border.
+
+    Args:
+        change: Bound of the change of every logit, ``(I, J, K)``.
+        tolerated: ``(I, J, K)``.
+
+    Returns:
+        ``(n, 3)`` int64, on a regular grid of step :data:`BLOCK`.
+    """
+    exceeds = change > tolerated
+    for axis, length in enumerate(exceeds.shape):
+        ends = [0] * 6
+        ends[2 * (2 - axis) : 2 * (2 - axis) + 2] = [1, -length % BLOCK + 1]
+        windows = nn.functional.pad(exceeds, ends).unfold(axis, BLOCK + 2, BLOCK)
+        exceeds = windows.any(dim=-1)
+    return torch.nonzero(exceeds) * BLOCK
+
+
+class BlockwiseLastStage:
+    """Logits of ``F_new`` in single blocks, equal to the last stage run on the whole.
+
+    Args:
+        stage: VNet's last stage.
+        stride: Down-sampling ratio ``(i, j, k)`` of ``F``.
+    """
+
+    def __init__(self, stage: LastStage, stride: Stride):
+        self.stage = stage
+        self.stride = stride
+        self.margin = stage.margin
+
+    def update(
+        self,
+        logits: Tensor,
+        blocks: Tensor,
+        scan: ScanFeatures,
+        adjustment: Adjustment,
+    ) -> None:
+        """Write the logits of the blocks in place.
+
+        Args:
+            logits: ``(I, J, K)``, those without clicks.
+            blocks: First voxels ``(n, 3)``, see :func:`changed_blocks`.
+            scan: Features of the scan, a batch of one.
+            adjustment: What the clicks add to ``F``.
+        """
+        flat = logits.view(-1)
+        for start in range(0, len(blocks), _BLOCKS_AT_ONCE):
+            part = blocks[start : start + _BLOCKS_AT_ONCE]
+            whole = torch.cat((part, part[:1].expand(_BLOCKS_AT_ONCE - len(part), 3)))
+            x = torch.cat((self._raised(whole, scan, adjustment), self._skip(whole, scan)), dim=-1)
+            places, inside = _places(logits.shape, whole, (0, 0, 0), (1, 1, 1))
+            flat[places[inside]] = self._merge(x.movedim(-1, 1))[:, 0][inside]
+
+    def _raised(self, blocks: Tensor, scan: ScanFeatures, adjustment: Adjustment) -> Tensor:
+        """``F_new`` brought to the scan's grid, ``(n, b, b, b, base)`` with margins.
+
+        Outside the scan it is 0, which is what the convolution pads the whole with.
+        """
+        halo = [-(-self.margin // step) for step in self.stride]
+        places, inside = _places(scan.features.shape[2:], blocks, halo, self.stride)
+        moved = _rows(scan.features, places) + adjustment.at(places.flatten())
+        up, _, activation = self.stage.merge.up
+        layer = cast("nn.ConvTranspose3d", up)
+        assert layer.bias is not None
+        weight = layer.weight.permute(0, 2, 3, 4, 1)
+        raised = (moved @ weight.flatten(1)).unflatten(1, weight.shape[1:]) + layer.bias
+        raised = cast("nn.PReLU", activation)(raised.flatten(0, 3)).view_as(raised)
+        raised = raised.unflatten(0, places.shape) * inside[..., None, None, None, None]
+        # (n, i, j, k, r_i, r_j, r_k, base) becomes (n, i r_i, j r_j, k r_k, base).
+        spread = raised.permute(0, 1, 4, 2, 5, 3, 6, 7)
+        spread = spread.flatten(5, 6).flatten(3, 4).flatten(1, 2)
+        i, j, k = (
+            slice(size * step - self.margin, size * step + BLOCK + self.margin)
+            for size, step in zip(halo, self.stride, strict=True)
+        )
+        within: Tensor = spread[:, i, j, k]
+        return within
+
+    def _skip(self, blocks: Tensor, scan: ScanFeatures) -> Tensor:
+        """The encoder's half of the input, ``(n, b, b, b, base)`` with margins."""
+        places, inside = _places(scan.skip.shape[2:], blocks, [self.margin] * 3, (1, 1, 1))
+        rows: Tensor = _rows(scan.skip, places).unflatten(0, places.shape)
+        return rows * inside[..., None]
+
+    def _merge(self, x: Tensor) -> Tensor:
+        """The residual convolution and the logit, ``(n, 1, b, b, b)``."""
+        stage = self.stage.merge.stage
+        convolution = cast("nn.Conv3d", stage.body[0][0])  # type: ignore[index]
+        body = nn.functional.conv3d(x, convolution.weight, convolution.bias)
+        inner = slice(self.margin, self.margin + BLOCK)
+        merged = stage.activation(x[:, :, inner, inner, inner] + body)
+        return cast("Tensor", self.stage.logit(merged))
+
+
+def _places(
+    shape: torch.Size, blocks: Tensor, margins: Sequence[int], stride: Stride
+) -> tuple[Tensor, Tensor]:
+    """Flat indices of the cells of blocks, and which of them lie inside the grid.
+
+    Args:
+        shape: Size of the grid.
+        blocks: First voxels ``(n, 3)``.
+        margins: Cells to add on both sides along each axis.
+        stride: Voxels per cell.
+
+    Returns:
+        Indices ``(n, b_i, b_j, b_k)`` int64, those outside moved to the border; and the same
+        shape as bool.
+    """
+    places = torch.zeros((), dtype=torch.long, device=blocks.device)
+    inside = torch.ones((), dtype=torch.bool, device=blocks.device)
+    for axis, (length, step, margin) in enumerate(zip(shape, stride, margins, strict=True)):
+        steps = torch.arange(-margin, BLOCK // step + margin, device=blocks.device)
+        view = [len(blocks), 1, 1, 1]
+        view[axis + 1] = -1
+        cells = (blocks[:, axis, None] // step + steps).view(view)
+        places = places * length + cells.clamp(0, length - 1)
+        inside = inside & (cells >= 0) & (cells < length)
+    return places, inside
+
+
+def _rows(grid: Tensor, places: Tensor) -> Tensor:
+    """Vectors ``(L, C)`` of ``(1, C, I, J, K)`` at flat indices, in single precision.
+
+    Where the channels of a place lie side by side in memory, nothing else is read.
+    """
+    return grid[0].permute(1, 2, 3, 0).flatten(0, 2).index_select(0, places.flatten()).float()

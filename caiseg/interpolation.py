@@ -1,0 +1,142 @@
+"""Trilinear interpolation between edge-aligned grids, in any box of the target grid.
+
+Values are those of ``torch.nn.functional.interpolate`` without aligned corners. Each depends on
+its place alone, not on the box that was asked for, so a part can be renewed without a seam.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Box = tuple[slice, slice, slice]
+
+_PLANES = 32
+"""Planes that are interpolated at once, so that memory stays small beside the mask."""
+
+
+def interpolate_box(
+    source: Tensor,
+    box: Box,
+    source_shape: Sequence[int],
+    target_shape: Sequence[int],
+    origin: Sequence[int] = (0, 0, 0),
+) -> Tensor:
+    """Values in a box of the target grid.
+
+    Args:
+        source: ``(I, J, K)`` of any type, the source grid or a part of it that holds every voxel
+            from :func:`reached` on.
+        box: Where to interpolate, on the target grid.
+        source_shape: Size of the whole source grid.
+        target_shape: Size of the whole target grid.
+        origin: First voxel of the part.
+
+    Returns:
+        Float32 tensor of the size of the box.
+    """
+    values = source
+    for axis in range(3):
+        part, size = box[axis], source_shape[axis]
+        if size == target_shape[axis]:
+            first = part.start - origin[axis]
+            values = values.narrow(axis, first, part.stop - part.start)
+            continue
+        place = _places(size, target_shape[axis])[part]
+        low = place.floor().long()
+        high = (low + 1).clamp(max=size - 1)
+        view = [1, 1, 1]
+        view[axis] = -1
+        share = (place - low).float().view(view).to(source.device)
+        below, above = (
+            values.index_select(axis, (index - origin[axis]).to(source.device)).float()
+            for index in (low, high)
+        )
+        values = torch.lerp(below, above, share)
+    return values.float()
+
+
+def reached(box: Box, source_shape: Sequence[int], target_shape: Sequence[int]) -> Box:
+    """The box of the target grid whose values depend on a box of the source grid."""
+    parts = []
+    for part, size, wanted in zip(box, source_shape, target_shape, strict=True):
+        if size == wanted:
+            parts.append(part)
+            continue
+        place = _places(size, wanted)
+        inside = torch.nonzero((place > part.start - 1) & (place < part.stop)).flatten()
+        first, last = (int(inside[0]), int(inside[-1])) if len(inside) else (0, -1)
+        parts.append(slice(first, last + 1))
+    return parts[0], parts[1], parts[2]
+
+
+def _places(size: int, wanted: int) -> Tensor:
+    """Where the voxels of an axis of ``wanted`` voxels lie on one of ``size`` voxels."""
+    steps = torch.arange(wanted, dtype=torch.float64)
+    return ((steps + 0.5) * (size / wanted) - 0.5).clamp(min=0)
+
+
+def whole_box(shape: Sequence[int]) -> Box:
+    """The box of a whole grid."""
+    i, j, k = shape
+    return slice(0, i), slice(0, j), slice(0, k)
+
+
+def write_mask(mask: npt.NDArray[np.bool_], logits: Tensor, box: Box) -> None:
+    """Renew a mask where it depends on a box of the logits, in place.
+
+    Args:
+        mask: ``(I, J, K)`` on the display grid.
+        logits: On the model grid, whole.
+        box: On the model grid.
+    """
+    i, j, k = reached(box, logits.shape, mask.shape)
+    for start in range(i.start, i.stop, _PLANES):
+        part = (slice(start, min(start + _PLANES, i.stop)), j, k)
+        values = interpolate_box(logits, part, logits.shape, mask.shape)
+        mask[part] = (values > 0).cpu().numpy()
+
+
+def mask_to_model(mask: npt.NDArray[np.bool_], model_shape: Sequence[int]) -> Tensor:
+    """A mask on the model grid, 0 or 1: where at least half of the interpolated mask is 1.
+
+    Only the part of the scan that the mask occupies is interpolated.
+
+    Args:
+        mask: ``(I, J, K)`` on the display grid.
+        model_shape: Size of the model grid.
+
+    Returns:
+        Float32 tensor of that size.
+    """
+    result = torch.zeros(tuple(model_shape))
+    occupied = _occupied(mask)
+    if occupied is None:
+        return result
+    i, j, k = (
+        slice(max(part.start - 1, 0), min(part.stop + 1, size))
+        for part, size in zip(occupied, mask.shape, strict=True)
+    )
+    part = torch.from_numpy(np.ascontiguousarray(mask[i, j, k]))
+    box = reached(occupied, mask.shape, model_shape)
+    share = interpolate_box(part, box, mask.shape, model_shape, (i.start, j.start, k.start))
+    result[box] = (share >= 0.5).float()
+    return result
+
+
+def _occupied(mask: npt.NDArray[np.bool_]) -> Box | None:
+    """The smallest box that holds a mask; ``None`` for an empty one."""
+    planes = np.flatnonzero([plane.any() for plane in mask])
+    if len(planes) == 0:
+        return None
+    i = slice(int(planes[0]), int(planes[-1]) + 1)
+    flat: npt.NDArray[np.bool_] = np.any(mask[i], axis=0)
+    j, k = (
+        slice(int(places[0]), int(places[-1]) + 1)
+        for places in (np.flatnonzero(np.any(flat, axis=axis)) for axis in (1, 0))
+    )
+    return i, j, k

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from caiseg.interpolation import interpolate_box, mask_to_model, reached, whole_box, write_mask
+
+Size = tuple[int, int, int]
+sizes = st.tuples(*[st.integers(1, 24)] * 3)
+
+
+def noise(shape: Size) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+def reference(source: Tensor, target: Size) -> Tensor:
+    return torch.nn.functional.interpolate(source[None, None], size=target, mode="trilinear")[0, 0]
+
+
+def random_box(data: st.DataObject, shape: Size) -> tuple[slice, slice, slice]:
+    starts = [data.draw(st.integers(0, size - 1)) for size in shape]
+    stops = [
+        data.draw(st.integers(start + 1, size)) for start, size in zip(starts, shape, strict=True)
+    ]
+    i, j, k = (slice(start, stop) for start, stop in zip(starts, stops, strict=True))
+    return i, j, k
+
+
+@given(source=sizes, target=sizes)
+@settings(deadline=None, max_examples=50)
+def test_the_whole_equals_torch(source: Size, target: Size) -> None:
+    values = noise(source)
+    found = interpolate_box(values, whole_box(target), source, target)
+    torch.testing.assert_close(found, reference(values, target), rtol=1e-4, atol=1e-5)
+
+
+@given(source=sizes, target=sizes, data=st.data())
+@settings(deadline=None, max_examples=50)
+def test_a_part_is_the_very_values_of_the_whole(
+    source: Size, target: Size, data: st.DataObject
+) -> None:
+    values, box = noise(source), random_box(data, target)
+    whole = interpolate_box(values, whole_box(target), source, target)
+    assert torch.equal(interpolate_box(values, box, source, target), whole[box])
+
+
+@given(source=sizes, target=sizes, data=st.data())
+@settings(deadline=None, max_examples=50)
+def test_a_change_reaches_no_farther_than_it_is_said_to(
+    source: Size, target: Size, data: st.DataObject
+) -> None:
+    before, box = noise(source), random_box(data, source)
+    after = before.clone()
+    after[box] += 5
+    first, second = (interpolate_box(v, whole_box(target), source, target) for v in (before, after))
+    changed = first != second
+    changed[reached(box, source, target)] = False
+    assert not changed.any()
+
+
+@given(source=sizes, target=sizes, data=st.data())
+@settings(deadline=None, max_examples=50)
+def test_a_mask_renewed_in_a_box_is_the_mask_of_the_new_logits(
+    source: Size, target: Size, data: st.DataObject
+) -> None:
+    before, box = noise(source), random_box(data, source)
+    after = before.clone()
+    after[box] = -after[box]
+    mask, expected = np.zeros(target, dtype=bool), np.zeros(target, dtype=bool)
+    write_mask(mask, before, whole_box(source))
+    write_mask(expected, after, whole_box(source))
+    write_mask(mask, after, box)
+    np.testing.assert_array_equal(mask, expected)
+
+
+@given(display=sizes, model=sizes, data=st.data())
+@settings(deadline=None, max_examples=50)
+def test_a_mask_comes_to_the_model_grid_as_the_half_that_is_inside(
+    display: Size, model: Size, data: st.DataObject
+) -> None:
+    mask, box = np.zeros(display, dtype=bool), random_box(data, display)
+    mask[box] = (noise(display) > 0).numpy()[box]
+    share = reference(torch.from_numpy(mask).float(), model)
+    found = mask_to_model(mask, model)
+    clear = (share - 0.5).abs() > 1e-4
+    assert torch.equal(found[clear], (share >= 0.5).float()[clear])
+    assert set(found.unique().tolist()) <= {0.0, 1.0}
+
+
+@pytest.mark.parametrize("model", [(4, 4, 4), (9, 2, 30)])
+def test_an_empty_mask_stays_empty(model: Size) -> None:
+    found = mask_to_model(np.zeros((8, 8, 8), dtype=bool), model)
+    assert found.shape == model
+    assert not found.any()
