@@ -46,14 +46,16 @@ def reservations(volume: Volume, preprocessing: PreprocessingConfig) -> list[str
 def modality_of(data: NDArray[Any]) -> Literal["CT", "MR"] | None:
     """The modality that intensities speak for, none where they do not speak clearly.
 
-    CT is in Hounsfield units: air at -1000, or fat and water around 0 with bone far above. MR
-    has no negative intensities, and a scale that differs from scan to scan.
+    CT is in Hounsfield units: air at -1000, or, where that was cut off, much that is clearly
+    negative beside fat and water around 0. MR has no negative intensities, and a scale that
+    differs from scan to scan.
 
     Args:
         data: Finite intensities of any shape.
     """
     sample = data.ravel()[:: max(1, data.size // _SAMPLE)]
-    if in_hounsfield_units(sample):
+    clearly_negative, around_water = np.mean(sample < -100), np.mean(np.abs(sample) < 150)
+    if in_hounsfield_units(sample) or (clearly_negative > 0.02 and around_water > 0.05):
         return "CT"
     return "MR" if sample.min() >= 0 else None
 

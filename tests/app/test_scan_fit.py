@@ -1,0 +1,91 @@
+"""Warnings about scans unlike those that a checkpoint was trained on."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from app.scan_fit import modality_of, reservations
+from caiseg import Volume, load_volume
+from caiseg.preprocessing import PreprocessingConfig
+from tests.app.stand_in import write_scan
+
+SHAPE = (32, 32, 12)
+MR = PreprocessingConfig(modality="MR", spacing=(1.9, 1.9, 4.0), patch_size=(64, 64, 32))
+CT = MR.model_copy(update={"modality": "CT"})
+
+
+def ct_like() -> npt.NDArray[np.int16]:
+    """Air around a body of soft tissue with a bone, in Hounsfield units."""
+    rng = np.random.default_rng(0)
+    data = np.full(SHAPE, -1000)
+    data[6:26, 6:26] = 40
+    data[14:18, 14:18] = 900
+    return (data + rng.normal(0, 12, SHAPE)).astype(np.int16)
+
+
+def mr_like() -> npt.NDArray[np.int16]:
+    """Dark air round a bright head, on a scale of its own."""
+    rng = np.random.default_rng(0)
+    data = np.abs(rng.normal(0, 15, SHAPE))
+    data[6:26, 6:26] += 350
+    return data.astype(np.int16)
+
+
+def volume(
+    folder: Path, data: npt.NDArray[np.int16], spacing: tuple[float, float, float] = (1.9, 1.9, 4.0)
+) -> Volume:
+    return load_volume(write_scan(folder / "scan.nii.gz", data, spacing))
+
+
+def test_ct_for_a_model_of_mr_is_told(tmp_path: Path) -> None:
+    (sentence,) = reservations(volume(tmp_path, ct_like()), MR)
+    assert "looks like CT" in sentence
+    assert "trained on MR" in sentence
+    assert reservations(volume(tmp_path, ct_like()), CT) == []
+
+
+def test_ct_without_its_air_is_ct_still() -> None:
+    assert modality_of(np.maximum(ct_like(), -250)) == "CT"
+
+
+def test_mr_for_a_model_of_ct_is_told(tmp_path: Path) -> None:
+    (sentence,) = reservations(volume(tmp_path, mr_like()), CT)
+    assert "looks like MR" in sentence
+    assert reservations(volume(tmp_path, mr_like()), MR) == []
+
+
+def test_intensities_that_say_nothing_raise_no_alarm() -> None:
+    standardised = np.random.default_rng(0).normal(size=SHAPE)
+    assert modality_of(standardised) is None
+
+
+@pytest.mark.parametrize("spacing", [(1.9, 1.9, 8.5), (4.0, 1.9, 4.0), (0.4, 1.9, 4.0)], ids=str)
+def test_voxels_far_from_those_of_the_training_are_told(
+    tmp_path: Path, spacing: tuple[float, float, float]
+) -> None:
+    (sentence,) = reservations(volume(tmp_path, mr_like(), spacing), MR)
+    assert "1.9 × 1.9 × 4 mm" in sentence
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.1), (1.9, 1.9, 7.5), (0.5, 0.5, 5.0)], ids=str)
+def test_voxels_that_are_near_enough_are_not(
+    tmp_path: Path, spacing: tuple[float, float, float]
+) -> None:
+    assert reservations(volume(tmp_path, mr_like(), spacing), MR) == []
+
+
+@pytest.mark.parametrize(("manifest", "modality"), [("sts_ct", "CT"), ("lgg_flair", "MR")])
+def test_real_scans_are_taken_for_what_they_are(manifest: str, modality: str) -> None:
+    folder = os.environ.get("CAISEG_DATA")
+    if not folder:
+        pytest.skip("CAISEG_DATA names no folder of real scans")
+    with (Path(folder) / f"{manifest}.csv").open(newline="") as file:
+        row = next(csv.DictReader(file))
+    scan = load_volume(Path(folder) / row["image"])
+    assert modality_of(scan.data) == modality
