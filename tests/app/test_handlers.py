@@ -202,6 +202,8 @@ def test_a_message_that_no_page_sends_gets_a_sentence(handlers: Handlers, value:
         {"do": "click", "voxel": [1, 2, 3], "label": "maybe"},
         {"do": "delete", "index": "first"},
         {"do": "delete", "index": 5},
+        {"do": "start", "file": {"path": "/etc/passwd"}},
+        {"do": "start", "file": {"path": "../../../etc/passwd"}},
     ],
     ids=str,
 )

@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 
 from caiseg.errors import InvalidInput
-from caiseg.volume import load_mask, load_volume
+from caiseg.volume import load_labels, load_mask, load_volume
 from tests.caiseg.scan_files import (
     OBLIQUE,
     FloatArray,
@@ -272,3 +272,25 @@ def test_a_sheared_dicom_scan_has_no_qform_that_would_place_it_wrongly(tmp_path:
     volume.save_mask(volume.data > 100, tmp_path / "mask.nii")
     header = read_header(tmp_path / "mask.nii")
     assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 0)
+
+
+def test_each_label_of_a_mask_file_is_a_mask(tmp_path: Path) -> None:
+    volume = load_volume(write_nifti(tmp_path / "scan.nii", affine=OBLIQUE))
+    labels = np.zeros(volume.shape, np.uint8)
+    labels[0], labels[2:4] = 7, 2
+    volume.save_mask(labels, tmp_path / "labels.nii.gz")
+    masks = load_labels(tmp_path / "labels.nii.gz", volume)
+    assert list(masks) == [2, 7]
+    for label, mask in masks.items():
+        np.testing.assert_array_equal(mask, labels == label)
+
+
+@pytest.mark.parametrize("values", [(0.2, 0.9), (300, 1), (0, 0)], ids=str)
+def test_values_that_are_no_labels_are_one_mask(
+    tmp_path: Path, values: tuple[float, float]
+) -> None:
+    volume = load_volume(write_nifti(tmp_path / "scan.nii"))
+    data = np.zeros(volume.native.shape, np.float32)
+    data[0], data[1] = values
+    (mask,) = load_labels(write_nifti(tmp_path / "mask.nii", data), volume).values()
+    np.testing.assert_array_equal(volume.to_native(mask), data > 0)
