@@ -26,6 +26,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, 
 
 ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_MS = 60_000
+expect.set_options(timeout=TIMEOUT_MS)
 
 # The software renderer, no sandbox (CI runs as root), and no traffic of the browser's own.
 CHROMIUM_FLAGS = (
