@@ -1,4 +1,4 @@
-"""The command line: ``python -m train prepare | fit | export | evaluate | compare | benchmark``."""
+"""The command line: ``python -m train``, and its commands one by one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import sys
 import typer
 
 from caiseg.errors import InvalidInput
+from train.commands.ablate import ablate_command
 from train.commands.benchmark import benchmark_command
 from train.commands.compare import compare_command
 from train.commands.evaluate import evaluate_command
+from train.commands.explain import explain_command
 from train.commands.export import export_command
 from train.commands.fit import fit_command
 from train.commands.prepare import prepare_command
@@ -25,6 +27,8 @@ app.command("fit")(fit_command)
 app.command("export")(export_command)
 app.command("evaluate")(evaluate_command)
 app.command("compare")(compare_command)
+app.command("ablate")(ablate_command)
+app.command("explain")(explain_command)
 app.command("benchmark")(benchmark_command)
 
 

@@ -11,6 +11,8 @@ import typer
 
 from train.comparison.compare import CompareOptions, compare, named_folder, named_method
 from train.comparison.tables import verdict
+from train.evaluation.protocol import EvaluationProtocol
+from train.evaluation.simulated_session import ClickRule
 
 
 def compare_command(
@@ -21,9 +23,18 @@ def compare_command(
     ] = None,
     method: Annotated[
         list[str] | None,
-        typer.Option(help="NAME or NAME=CHECKPOINT, whose pictures are drawn; may be repeated."),
+        typer.Option(
+            help="NAME or NAME=CHECKPOINT: evaluated where no results of that name are given, and "
+            "drawn in the pictures; may be repeated."
+        ),
     ] = None,
-    manifest: Annotated[Path | None, typer.Option(help="CSV with the cases, for pictures.")] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="CSV with the cases, for methods and pictures.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Cases to evaluate methods on.")] = "val",
+    clicks: Annotated[int, typer.Option(min=0, help="Most clicks when evaluating.")] = 20,
+    rule: Annotated[ClickRule, typer.Option(help="Click rule when evaluating.")] = ClickRule.CENTRE,
+    seeds: Annotated[int, typer.Option(min=1, help="Sessions per case, random rule.")] = 10,
     reference: Annotated[
         str | None, typer.Option(help="Whom to test the others against; caiseg by default.")
     ] = None,
@@ -36,11 +47,15 @@ def compare_command(
 ) -> None:
     """Compare methods on the same cases: tables, tests, plots and a report."""
     torch.set_num_threads(threads or os.cpu_count() or 1)
+    protocol = EvaluationProtocol(
+        clicks=clicks, rule=rule, seeds=seeds if rule is ClickRule.RANDOM else 1
+    )
     comparison = compare(
         CompareOptions(
             results=[named_folder(text) for text in results or ()],
             out=out, methods=dict(named_method(text) for text in method or ()),
-            manifest=manifest, reference=reference, title=title, figure=figure, device=device,
+            manifest=manifest, split=split, protocol=protocol, reference=reference, title=title,
+            figure=figure, device=device,
         )
     )  # fmt: skip
     typer.echo(verdict(comparison))

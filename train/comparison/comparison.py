@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -84,6 +84,7 @@ class Comparison:
         cells: By method and measure.
         curves: By method.
         shares: By method.
+        absent: Methods that gave no results at all, and why.
     """
 
     methods: tuple[MethodResults, ...]
@@ -94,6 +95,7 @@ class Comparison:
     cells: dict[tuple[str, str], Cell]
     curves: dict[str, Curve]
     shares: dict[str, ClickShares]
+    absent: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def labels(self) -> list[str]:

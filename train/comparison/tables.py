@@ -163,7 +163,7 @@ def method_notes(comparison: Comparison) -> list[str]:
 
 
 def _reservations(comparison: Comparison) -> list[str]:
-    notes = []
+    notes = [f"{label} is not compared: {why}" for label, why in comparison.absent.items()]
     cases = len(comparison.cases)
     if cases == 1:
         notes.append("One case alone has no spread, and nothing can be tested on it.")

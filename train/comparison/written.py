@@ -96,6 +96,7 @@ def compact_summary(comparison: Comparison) -> dict[str, Any]:
         "data": data.model_dump(),
         "compared_cases": len(comparison.cases),
         "left_out": {label: failed for label, failed in comparison.left_out.items() if failed},
+        "absent": dict(comparison.absent),
         "protocol": comparison.protocol.model_dump(mode="json"),
         "statistics": {
             "sd": "sample standard deviation over cases, each averaged over its seeds",

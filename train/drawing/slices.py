@@ -76,16 +76,26 @@ class SliceView:
         return self.on_screen(click.voxel[horizontal], click.voxel[vertical])
 
 
-def view_of(masks: Sequence[Mask], spacing: Spacing) -> SliceView:
-    """The slice with most of the first mask that is not empty, cropped round all of them.
+def view_of(
+    masks: Sequence[Mask], spacing: Spacing, through: tuple[int, int, int] | None = None
+) -> SliceView:
+    """A slice in the plane of the best resolution, axial where all are alike.
 
-    Slices lie in the plane of the best resolution, axial where all are alike.
+    Args:
+        masks: The slice is cropped round all of them.
+        spacing: Voxel size ``(i, j, k)`` in mm.
+        through: Voxel that the slice shows; when left out, the slice has most of the first mask
+            that is not empty.
     """
     axis = 2 if spacing[2] >= max(spacing) else int(np.argmax(spacing))
     plane = PLANES[axis]
     shown = next((mask for mask in masks if mask.any()), np.ones_like(masks[0]))
-    index = int(shown.sum(axis=plane).argmax())
-    outline = np.logical_or.reduce([np.take(mask, index, axis=axis) for mask in (*masks, shown)])
+    index = int(shown.sum(axis=plane).argmax()) if through is None else through[axis]
+    outline = np.logical_or.reduce([np.take(mask, index, axis=axis) for mask in masks])
+    if through is not None:
+        outline[through[plane[0]], through[plane[1]]] = True
+    if not outline.any():
+        outline[:] = True
     spans = []
     for along, step in enumerate(spacing[place] for place in plane):
         inside = np.flatnonzero(outline.any(axis=1 - along))
@@ -173,6 +183,15 @@ def legend() -> Markup:
         for shape, text in (*lines, *marks)
     )
     return Markup(f'<p class="legend">{items}</p>')
+
+
+def scale_bar(scale: str = "Inferno") -> Markup:
+    """What the colours of :func:`heat` mean."""
+    colours = ", ".join(sample_colorscale(scale, np.linspace(0, 1, 9).tolist()))
+    return Markup(
+        f'<p class="legend"><span>0 <i style="background: linear-gradient(90deg, {colours})"></i> '
+        "1</span></p>"
+    )
 
 
 def _mark(view: SliceView, click: Click, radius: float, number: str) -> str:

@@ -15,6 +15,7 @@ from train.files import replacing
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 SIZE = (900, 480)
+TIMEOUT_MS = 180_000
 SCALE = 2
 """Pixels of a PNG per pixel of :data:`SIZE`, for sharp screens."""
 
@@ -66,7 +67,7 @@ def _drawn(figure: PageFigure, kind: str) -> str:
     """The figure as a data address."""
     # A browser driver is of use here alone; the other commands run without it.
     try:
-        from playwright.sync_api import sync_playwright
+        from playwright.sync_api import Error, sync_playwright
     except ImportError:
         raise InvalidInput(
             "A figure file needs playwright; install requirements-dev.txt."
@@ -75,13 +76,17 @@ def _drawn(figure: PageFigure, kind: str) -> str:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         page_file = Path(folder) / "figure.html"
         write_page(page_file, "figure.html", title=figure.key, figures=[figure])
-        browser = playwright.chromium.launch(
-            executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"]
-        )
         try:
+            browser = playwright.chromium.launch(
+                executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"]
+            )
             page = browser.new_page(color_scheme="light")
+            page.set_default_timeout(TIMEOUT_MS)
             page.goto(page_file.as_uri())
             page.wait_for_selector("html[data-drawn]")
             return str(page.evaluate(_TO_IMAGE, [kind, *SIZE, SCALE if kind == "png" else 1]))
-        finally:
-            browser.close()
+        except Error as error:
+            cause = str(error).splitlines()[0]
+            raise InvalidInput(
+                f"{browser_path} cannot draw the figure ({cause}); report.html holds it, too."
+            ) from error

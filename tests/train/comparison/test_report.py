@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Page
 
 from caiseg import Click, InvalidInput, Label
-from tests.browser import open_browser
+from tests.browser import TIMEOUT_MS, open_browser
 from tests.networks import write_small_checkpoint
 from tests.train.comparison.made_up_results import curves, write_folder
 from tests.train.scripted import write_case
@@ -24,8 +24,6 @@ from train.comparison.gallery import clicks_of, telling_cases
 from train.comparison.method_results import read_method_results
 from train.drawing.slices import draw_slice, grey, view_of
 from train.drawing.static_figure import find_browser
-from train.evaluation.evaluate import EvaluateOptions, evaluate
-from train.evaluation.protocol import EvaluationProtocol
 from train.manifest import write_manifest
 
 
@@ -93,17 +91,18 @@ def test_the_report_opens_without_a_network_and_draws_everything(
     checkpoint = write_small_checkpoint(tmp_path / "small.safetensors", patch_size=(16, 16, 16))
     cases = [write_case(tmp_path, name, seed=seed) for seed, name in enumerate(("one", "two"))]
     write_manifest(tmp_path / "cases.csv", cases)
-    results = tmp_path / "caiseg"
-    evaluate(
-        EvaluateOptions(
-            checkpoint=checkpoint, manifest=tmp_path / "cases.csv", split="val", out=results,
-            protocol=EvaluationProtocol(clicks=2), device="cpu",
-        )
-    )  # fmt: skip
     out, figure = tmp_path / "out", tmp_path / "dice.png"
     monkeypatch.setenv("CHROMIUM", str(chromium))
     code = run_command(
-        monkeypatch, results, f"another={results}", "--out", out, "--figure", figure,
+        monkeypatch, "--out", out, "--manifest", tmp_path / "cases.csv", "--clicks", "2",
+        "--method", f"caiseg={checkpoint}", "--method", "ritm3d", "--figure", figure,
+    )  # fmt: skip
+    assert code == 0
+    assert "ritm3d is not compared: The method ritm3d needs weights" in (
+        out / "report.html"
+    ).read_text("utf-8")
+    code = run_command(
+        monkeypatch, f"again={out / 'evaluations' / 'caiseg'}", "--out", out, "--clicks", "2",
         "--manifest", tmp_path / "cases.csv", "--method", f"caiseg={checkpoint}",
     )  # fmt: skip
     assert code == 0
@@ -117,6 +116,7 @@ def test_the_report_opens_without_a_network_and_draws_everything(
                 offline=True,
             )
             page = context.new_page()
+            page.set_default_timeout(TIMEOUT_MS)
             requests, complaints = open_page(page, report)
             page.wait_for_selector("html[data-drawn]")
             assert complaints == []
@@ -144,6 +144,8 @@ def test_a_mistake_on_the_command_line_ends_in_one_sentence(
     assert "holds no summary.json and results.csv" in capsys.readouterr().err
     assert run_command(monkeypatch, "--out", tmp_path / "out") == 2
     assert "There is nothing to compare" in capsys.readouterr().err
+    assert run_command(monkeypatch, "--method", "vnet", "--out", tmp_path / "out") == 2
+    assert "There are no results of vnet; name the manifest" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -1,0 +1,1 @@
+"""Looking into the network: what each click did to its maps."""
