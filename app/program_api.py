@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Literal
 
 import gradio as gr
+from gradio.events import api
 
 from app.exports import FileKind
 from app.handlers import session_key
@@ -43,7 +44,7 @@ class ProgramApi:
         """Add the endpoints to the page that is being built."""
         network = {"concurrency_id": "network", "concurrency_limit": 1}
         for endpoint in (self.load, self.click, self.undo, self.result, self.download):
-            gr.api(endpoint, api_name=endpoint.__name__, **network)
+            api(endpoint, api_name=endpoint.__name__, **network)
 
     def load(
         self,
@@ -52,7 +53,7 @@ class ProgramApi:
         model: str = "",
         series: str = "",
         volume: int = -1,
-    ) -> dict:
+    ) -> dict[str, Any]:
         """Open a scan and get its first mask, without a click.
 
         Args:
@@ -83,7 +84,7 @@ class ProgramApi:
 
     def click(
         self, request: gr.Request, i: int, j: int, k: int, label: Literal["fg", "bg"] = "fg"
-    ) -> dict:
+    ) -> dict[str, Any]:
         """Place a click and get its answer.
 
         Args:
@@ -99,7 +100,7 @@ class ProgramApi:
         key = session_key(request)
         return self._after(partial(self._do, key, lambda: _one_click((i, j, k), label)), key)
 
-    def undo(self, request: gr.Request) -> dict:
+    def undo(self, request: gr.Request) -> dict[str, Any]:
         """Take back the last step, exactly.
 
         Returns:
@@ -108,7 +109,7 @@ class ProgramApi:
         key = session_key(request)
         return self._after(partial(self._do, key, Undo), key)
 
-    def result(self, request: gr.Request) -> dict:
+    def result(self, request: gr.Request) -> dict[str, Any]:
         """Say what is known about the scan now.
 
         Returns:
