@@ -100,7 +100,8 @@ class SliceView {
       }
       drawColourBars(context, size, shown.map((layer) => layer.legend).filter(Boolean));
     }
-    drawScaleBar(context, size, frame);
+    // In a thumbnail it would lie under the letter of the lower edge.
+    if (size.width > 160) drawScaleBar(context, size, frame);
     this.publish(frame, slice);
   }
 
