@@ -43,13 +43,6 @@ const stage = {
 let dialogue = null;
 // The scan and dialogue that come back if the one being opened fails.
 let fallback = null;
-// The file on its way to the server.
-let uploading = null;
-// Whether the server has been asked to open something; numbered, so that it can be taken back.
-let opening = false;
-let ticket = 0;
-// The view that the pointer is over, and the voxel under it when it moved last.
-let pointed = null;
 
 const views = [...element.querySelectorAll(".cs-view:not(.cs-surface)")].map(
   (section) => new SliceView(section, stage),
@@ -59,12 +52,6 @@ stage.active = views[0];
 function send(event, changes) {
   props.value = { ...props.value, model: find("model").value, ...changes };
   trigger(event);
-}
-
-function askToOpen(request) {
-  opening = true;
-  ticket += 1;
-  send("open", { request, ticket });
 }
 
 // Everything that buttons, keys and the pointer can ask for.
@@ -83,70 +70,20 @@ const commands = {
   takeBackClick() {
     commands.act({ do: "undo" });
   },
-  moveCross(voxel) {
-    stage.cross = voxel;
-    root.dataset.pos = voxel.join(",");
-    for (const view of views) view.showSlice();
-    readOut();
-  },
-  setSlice(view, index) {
-    if (!stage.volume || !Number.isFinite(index)) return;
-    const moved = stage.cross.with(PLANES[view.plane].normal, Math.round(index));
-    commands.moveCross(clampVoxel(stage.volume, moved));
-  },
-  goTo(voxel) {
-    commands.moveCross(clampVoxel(stage.volume, voxel));
-  },
-  stepSlice(view, steps) {
-    const { normal } = PLANES[view.plane];
-    const moved = stage.cross.with(normal, stage.cross[normal] + steps);
-    commands.moveCross(clampVoxel(stage.volume, moved));
-  },
-  stepActive(key) {
-    if (!stage.volume) return;
-    commands.stepSlice(stage.active, key === "PageUp" ? 1 : -1);
-    panel.speak(stage);
-  },
-  nudge(key) {
-    if (!stage.volume) return;
-    const right = { ArrowLeft: -1, ArrowRight: 1 }[key] ?? 0;
-    const below = { ArrowUp: -1, ArrowDown: 1 }[key] ?? 0;
-    const { plane } = stage.active;
-    commands.moveCross(voxelBeside(plane, stage.volume, stage.cross, right, below));
-    panel.speak(stage);
-  },
-  activate(view) {
-    stage.active = view;
-  },
-  hover(view, voxel, event) {
-    commands.activate(view);
-    pointed = voxel && { view, voxel };
-    readOut();
-    commands.pointAt(view, voxel, event);
-  },
   chooseFile() {
     find("file").click();
   },
   openDemo() {
     parts.leftWorklist();
-    askToOpen({ kind: "demo" });
+    opening.ask({ kind: "demo" });
   },
   switchModel() {
-    if (dialogue?.answered) askToOpen({ kind: "model" });
-  },
-  cancel() {
-    if (uploading) {
-      uploading = null;
-      panel.showWork(null);
-      parts.refused();
-    } else if (opening) {
-      send("cancel", {});
-      panel.showWork("Cancelling", null);
-    }
+    if (dialogue?.answered) opening.ask({ kind: "model" });
   },
   save() {
     commands.saveFile("labels");
   },
+  cancel: () => opening.cancel(),
   dismiss() {
     panel.showRefusal("");
   },
@@ -168,6 +105,12 @@ const conversation = {
     showDialogue();
   },
 };
+Object.assign(
+  commands,
+  movingCommands({
+    root, stage, views, panel, pointAt: (...where) => commands.pointAt(...where),
+  }),
+);
 Object.assign(commands, lookingCommands({ element, find, stage, views, redraw, panel }));
 Object.assign(
   commands,
@@ -175,9 +118,13 @@ Object.assign(
     element, find, stage, objects, conversation, redraw, panel, changed: () => showDialogue(),
   }),
 );
+const opening = new Opening({
+  upload, send, panel, limitMb: props.upload_mb, givenUp: () => parts.refused(),
+});
 const parts = attachParts({
-  find, stage, redraw, panel, commands, send, openScan,
-  request: askToOpen,
+  find, stage, redraw, panel, commands, send,
+  openScan: (item) => opening.open(item),
+  request: (request) => opening.ask(request),
   lastRequest: () => props.value.request,
   answered: () => Boolean(dialogue?.answered),
   ready: () => !dialogue || (dialogue.answered !== null && dialogue.pending.length === 0),
@@ -185,16 +132,6 @@ const parts = attachParts({
 });
 commands.tap = tapCommand(commands);
 commands.toggleTheme = attachTheme(find("theme"));
-
-// The slice under a pointer that rests may change; without a pointer the crosshair counts.
-function readOut() {
-  if (!stage.volume) return;
-  const { view, voxel } = pointed ?? {};
-  panel.showPointer(
-    stage.volume,
-    voxel ? voxel.with(PLANES[view.plane].normal, view.slice) : stage.cross,
-  );
-}
 
 function redraw() {
   for (const view of views) view.redraw();
@@ -209,41 +146,13 @@ function showDialogue() {
   redraw();
 }
 
-// file: a scan. beside: the voxels of a .mhd header. series, volume: which of several. session: to
-// go on from.
-async function openScan({ file, beside, series = null, volume = null, session = null }) {
-  if (uploading) return;
-  panel.showRefusal("");
-  if (Math.max(file.size, beside?.size ?? 0) > props.upload_mb * 2 ** 20) {
-    panel.showRefusal(
-      file.name + " is larger than the " + props.upload_mb + " MB that this server accepts; " +
-      "crop it, or compress it to .nii.gz.",
-    );
-    return;
-  }
-  uploading = file;
-  panel.showWork("Uploading " + file.name, null, true);
-  try {
-    const { path } = await upload(file);
-    const voxels = beside ? { path: (await upload(beside)).path, name: beside.name } : null;
-    const request = { kind: "upload", file: { path }, beside: voxels, series, volume, session };
-    if (uploading === file) askToOpen(request);
-  } catch {
-    if (uploading !== file) return;
-    panel.showWork(null);
-    panel.showRefusal("The upload of " + file.name + " failed; see whether the server still runs.");
-  } finally {
-    if (uploading === file) uploading = null;
-  }
-}
-
 // Goes on from a mask that was saved before; see app/page_actions.py.
 async function startFrom(file) {
   try {
     const { path } = await upload(file);
     commands.act({ do: "start", file: { path } });
   } catch {
-    panel.showRefusal("The upload of " + file.name + " failed; see whether the server still runs.");
+    panel.showRefusal(failedUpload(file));
   }
 }
 
@@ -263,7 +172,7 @@ function putOnStage(volume, itsDialogue) {
   panel.showScan(volume.description);
   commands.setWindow(volume.description.windows[0]);
   commands.refit();
-  pointed = null;
+  commands.forgetPointer();
   commands.moveCross(volume.middle());
   parts.scanShown();
   showDialogue();
@@ -321,8 +230,7 @@ async function showAnswer(answer) {
 function showWork(work) {
   root.dataset.state = work.state;
   const busy = work.state === "busy";
-  opening = opening && busy;
-  panel.showWork(busy ? work.stage : null, work.fraction, opening);
+  panel.showWork(busy ? work.stage : null, work.fraction, opening.isCancellable(busy));
   panel.showRefusal(work.state === "refused" ? work.sentence : "");
   if (!hasFailed(work)) return;
   parts.refused();
