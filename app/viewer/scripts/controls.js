@@ -42,6 +42,7 @@ function attachControls(element, views, commands) {
   on("[data-role=plot]", "dblclick", () => commands.enlarge("surface"));
   for (const view of views) {
     attachPointer(view, commands);
+    view.canvas.addEventListener("dblclick", (event) => commands.doubleClick(view, event));
     attachTouch(view, commands);
     attachWheel(view, commands);
     view.section.addEventListener("focus", () => commands.activate(view));

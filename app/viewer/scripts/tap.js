@@ -1,26 +1,39 @@
 // Short presses on a view, by mouse, pen or finger: clicks, and pairs of them.
+//
+// The first press of a pair is answered at once, like any click; that it was no wish to change the
+// mask shows only later, when what was clicked is taken back and the view is shown alone. Of two
+// presses by mouse the browser says whether they are a pair, as the person has set it up.
 
-const DOUBLE_MILLISECONDS = 350;
-const DOUBLE_SLACK = { mouse: 4, pen: 8, touch: 24 };
+const PAIR_SLACK = { mouse: 6, touch: 24 };
+const DOUBLE_TAP_MILLISECONDS = 350;
 
-// The first press of a double click is answered at once, like any click; it is no wish to change
-// the mask, so the second takes it back before it shows the view alone.
-function tapCommand(commands) {
-  let first = null;
-  return (view, event) => {
-    const voxel = view.voxelUnder(event);
-    const point = view.pointUnder(event);
-    const isSecond =
-      first?.view === view &&
-      event.timeStamp - first.time < DOUBLE_MILLISECONDS &&
-      distanceOf(point, first.point) <= DOUBLE_SLACK[event.pointerType];
-    if (isSecond) {
-      if (first.voxel) commands.takeBackClick();
-      first = null;
-      commands.enlarge(view.plane);
-      return;
-    }
-    first = { view, voxel, point, time: event.timeStamp };
-    if (voxel) commands.click(voxel, event.ctrlKey || event.metaKey);
+function tapCommands(stage, commands) {
+  // The presses that may be half of a pair, the last one first.
+  let taps = [];
+  const showAlone = (view) => {
+    for (const { made } of taps) if (made) commands.takeBackClick();
+    taps = [];
+    commands.enlarge(view.plane);
+  };
+  const near = (view, event, slack) => (tap) =>
+    tap.view === view && distanceOf(tap.point, view.pointUnder(event)) <= slack;
+
+  return {
+    tap(view, event) {
+      const isTouch = event.pointerType === "touch";
+      taps = taps.filter(near(view, event, PAIR_SLACK[isTouch ? "touch" : "mouse"])).slice(0, 1);
+      if (isTouch && taps.length > 0 && event.timeStamp - taps[0].time < DOUBLE_TAP_MILLISECONDS) {
+        showAlone(view);
+        return;
+      }
+      const voxel = view.voxelUnder(event);
+      const made = voxel !== null && commands.click(voxel, event.ctrlKey || event.metaKey);
+      taps.unshift({ view, point: view.pointUnder(event), time: event.timeStamp, made });
+    },
+    doubleClick(view, event) {
+      if (stage.tool !== "click") return;
+      taps = taps.filter(near(view, event, PAIR_SLACK.mouse));
+      showAlone(view);
+    },
   };
 }

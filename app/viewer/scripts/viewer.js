@@ -56,9 +56,12 @@ function send(event, changes) {
 
 // Everything that buttons, keys and the pointer can ask for.
 const commands = {
+  // Returns whether there is a click now.
   click(voxel, otherLabel) {
     commands.moveCross(voxel);
-    if (conversation.isReady()) commands.addClick(voxel, otherLabel);
+    if (!conversation.isReady()) return false;
+    commands.addClick(voxel, otherLabel);
+    return true;
   },
   // While clicks are collected, Enter on the last of them sends them.
   clickCross(otherLabel) {
@@ -130,7 +133,7 @@ const parts = attachParts({
   ready: () => !dialogue || (dialogue.answered !== null && dialogue.pending.length === 0),
   cards: props.models,
 });
-commands.tap = tapCommand(commands);
+Object.assign(commands, tapCommands(stage, commands));
 commands.toggleTheme = attachTheme(find("theme"));
 
 function redraw() {
