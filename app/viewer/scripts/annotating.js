@@ -99,7 +99,7 @@ function annotatingCommands({ element, find, stage, objects, conversation, redra
       changed();
     },
     deleteClick(index) {
-      stage.hovered = -1;
+      commands.hoverClick(-1);
       const place = index - (stage.clicks.length - stage.collected.length);
       if (place < 0) {
         commands.act({ do: "delete", index });

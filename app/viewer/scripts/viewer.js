@@ -163,7 +163,7 @@ function putOnStage(volume, itsDialogue) {
   stage.volume = volume;
   stage.layers = [];
   stage.collected = [];
-  stage.hovered = -1;
+  commands.hoverClick(-1);
   objects.start(volume);
   stage.maskVersion += 1;
   dialogue = itsDialogue;
