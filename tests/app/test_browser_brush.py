@@ -101,7 +101,9 @@ def test_what_is_drawn_shows_at_once_on_all_views_and_is_what_the_server_confirm
     shelf.small.gate.clear()
     try:
         person.page.mouse.click(*person.position("axial", (19, 5, 4), SHAPE))
-        person.page.mouse.move(*person.position("axial", START, SHAPE))
+        for plane, (normal, _, _) in PLANES.items():
+            person.go_to_slice(plane, END[normal])
+        person.page.mouse.move(5, 5)
         before = person.pictures()
         person.page.keyboard.press("p")
         draw(person, START, END)

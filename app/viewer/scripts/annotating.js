@@ -3,8 +3,10 @@
 // element, find: of the whole viewer. stage, redraw, panel: see viewer.js. objects: the layers of
 // objects.js. conversation: isReady(), whether there is a scan to work on; active(), the id of the
 // active object; ask(action), asks the server for it; pending(), what is on its way. changed():
-// called when clicks or layers have changed on this page only.
-function annotatingCommands({ element, find, stage, objects, conversation, redraw, changed, panel }) {
+// called when clicks or layers have changed on this page only. moveCross(voxel): as in viewer.js.
+function annotatingCommands({
+  element, find, stage, objects, conversation, redraw, changed, panel, moveCross,
+}) {
   const showTool = () => {
     pressOne(element.querySelectorAll("button[data-tool]"), "tool", stage.tool);
     const labels = element.querySelectorAll("button[data-label]");
@@ -132,6 +134,8 @@ function annotatingCommands({ element, find, stage, objects, conversation, redra
     draw(stroke, first) {
       stage.stroke = stroke;
       objects.draw(conversation.active(), stroke, first);
+      // So that the other views show what becomes of it.
+      moveCross(stroke.path.at(-1));
       redraw();
     },
     finish(stroke) {

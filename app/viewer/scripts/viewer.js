@@ -119,6 +119,7 @@ Object.assign(
   commands,
   annotatingCommands({
     element, find, stage, objects, conversation, redraw, panel, changed: () => showDialogue(),
+    moveCross: (voxel) => commands.moveCross(voxel),
   }),
 );
 const opening = new Opening({
