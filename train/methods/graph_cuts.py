@@ -1,10 +1,12 @@
 """``graph_cuts``: the cheapest cut between clicks (Boykov & Jolly 2001), through PyMaxflow.
 
-A voxel pays for a label as its intensity is unlike that label's clicked surroundings, and two
-neighbours pay for different labels unless an edge of intensity lies between them; the minimum cut
-gives the mask that costs least. It works in a box around the clicks on a bounded grid
-(:mod:`train.methods.region`), whose border counts as background. Before the first foreground click
-the mask is empty. The previous mask is not used: the clicks alone decide.
+A voxel pays for a label as its intensity is unlike that label's clicked surroundings and as it
+lies nearer to the other label's clicks; two neighbours pay for different labels unless an edge of
+intensity lies between them. The minimum cut gives the mask that costs least.
+
+It works in a box around the clicks on a bounded grid (:mod:`train.methods.region`), whose border
+counts as background. Before the first foreground click the mask is empty. The previous mask is not
+used: the clicks alone decide.
 """
 
 from __future__ import annotations
@@ -28,8 +30,10 @@ SURROUNDINGS_MM = 5.0
 """Voxels within this distance of a click show what its label looks like."""
 BINS = 32
 """Of the intensity histograms."""
-INTENSITY_WEIGHT = 0.3
+INTENSITY_WEIGHT = 0.1
 """Weight of intensities against edges."""
+POSITION_WEIGHT = 1.0
+"""Weight of the share of the way from a label's nearest click to the other's."""
 CERTAIN = 1e6
 """Cost of giving a known voxel the other label."""
 
@@ -77,8 +81,15 @@ def cheapest_cut(region: Region, seeds: npt.NDArray[np.int8]) -> npt.NDArray[np.
         structure[tuple(2 if other == axis else 1 for other in range(3))] = 1
         weights = _edge_weights(region.image, axis) * (min(region.spacing) / step)
         graph.add_grid_edges(nodes, weights, structure, symmetric=True)
+    to_background, to_foreground = (
+        ndimage.distance_transform_edt(seeds != int(label), sampling=region.spacing)
+        for label in Label
+    )
+    way = to_background + to_foreground
     as_background, as_foreground = (
-        INTENSITY_WEIGHT * _unlikeness(region, seeds, label) for label in Label
+        INTENSITY_WEIGHT * _unlikeness(region, seeds, label, distance)
+        + POSITION_WEIGHT * distance / way
+        for label, distance in zip(Label, (to_background, to_foreground), strict=True)
     )
     as_background[seeds == int(Label.FOREGROUND)] = CERTAIN
     as_foreground[seeds == int(Label.BACKGROUND)] = CERTAIN
@@ -97,11 +108,21 @@ def _edge_weights(image: FloatArray, axis: int) -> FloatArray:
     return weights
 
 
-def _unlikeness(region: Region, seeds: npt.NDArray[np.int8], label: Label) -> FloatArray:
-    """``-log p(intensity | label)``, from a smoothed histogram of the label's surroundings."""
-    known = seeds == int(label)
-    distance = ndimage.distance_transform_edt(~known, sampling=region.spacing)
-    shown = region.image[(distance <= SURROUNDINGS_MM) & (known | (seeds < 0))]
+def _unlikeness(
+    region: Region,
+    seeds: npt.NDArray[np.int8],
+    label: Label,
+    distance: npt.NDArray[np.float64],
+) -> FloatArray:
+    """``-log p(intensity | label)``, from a smoothed histogram of the label's surroundings.
+
+    Args:
+        region: The image.
+        seeds: Known labels.
+        label: Which label.
+        distance: From every voxel to the nearest one that is known to have it, in mm.
+    """
+    shown = region.image[(distance <= SURROUNDINGS_MM) & ((seeds == int(label)) | (seeds < 0))]
     low, high = float(region.image.min()), float(region.image.max()) + 1e-6
     counts, edges = np.histogram(shown, bins=BINS, range=(low, high))
     density = ndimage.gaussian_filter1d(counts.astype(np.float64), 1.0, mode="nearest")
@@ -120,7 +141,8 @@ def load_graph_cuts(checkpoint: Path | None, device: str) -> LoadedMethod:
     if checkpoint is not None:
         raise InvalidInput("The method graph_cuts has no weights; leave --checkpoint out.")
     settings = (
-        f"intensity {INTENSITY_WEIGHT:g}, surroundings {SURROUNDINGS_MM:g} mm, {BINS} bins, "
+        f"intensity {INTENSITY_WEIGHT:g}, position {POSITION_WEIGHT:g}, "
+        f"surroundings {SURROUNDINGS_MM:g} mm, {BINS} bins, "
         f"margin {MARGIN_MM:g} mm, {MAX_VOXELS} voxels"
     )
     return LoadedMethod("graph_cuts", GraphCuts(), settings, torch.device("cpu"))

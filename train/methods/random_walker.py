@@ -22,8 +22,9 @@ from caiseg.volume import Volume
 from train.methods.base import LoadedMethod, Segmentation
 from train.methods.region import MARGIN_MM, MAX_VOXELS, Region
 
-BETA = 130.0
-"""How much an edge hinders the walker; scikit-image's default."""
+BETA = 30000.0
+"""How much an edge hinders the walker. scikit-image's default of 130 is for scribbles in pictures:
+from single voxels in three dimensions, the border of the box is then met first nearly always."""
 TOLERANCE = 1e-3
 """Of the conjugate gradients, relative."""
 
@@ -55,8 +56,9 @@ class RandomWalker:
         if not (seeds == int(Label.BACKGROUND)).any():
             foreground = np.ones(region.image.shape, dtype=np.float32)
         else:
+            # How far a probability leaves [0, 1] is all one where the mask is cut at one half.
             probability = random_walker(
-                region.image, labels, beta=BETA, mode="cg_j", tol=TOLERANCE,
+                region.image, labels, beta=BETA, mode="cg_j", tol=TOLERANCE, prob_tol=np.inf,
                 spacing=region.spacing, return_full_prob=True,
             )  # fmt: skip
             foreground = probability[1].astype(np.float32)
