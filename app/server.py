@@ -57,7 +57,7 @@ def serve(settings: Settings) -> None:
 
     models = ModelShelf(settings.checkpoints, settings.device)
     # The first person should not wait for it.
-    models.predictor(models.names[0])
+    models.predictor(models.names[0]).warm_up()
     running = launch(settings, models, cache)
     print(f"CAISeg listens on {running.url}", flush=True)
     running.page.block_thread()
