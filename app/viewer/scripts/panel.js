@@ -31,7 +31,8 @@ class Panel {
     if (!names.includes(window.name)) select.add(new Option(window.name));
     select.value = window.name;
     const grey = (value) => Number(value.toPrecision(4));
-    select.title = "Grey levels " + grey(window.low) + " to " + grey(window.high);
+    const levels = "Grey levels " + grey(window.low) + " to " + grey(window.high);
+    select.title = levels + select.dataset.keys;
   }
 
   showAnswer(answer) {

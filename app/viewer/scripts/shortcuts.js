@@ -110,7 +110,9 @@ function labelControls(element) {
     for (const [itsKeys, selector] of perKey) {
       if (!selector) continue;
       for (const found of element.querySelectorAll(selector)) {
-        found.title += " (" + itsKeys.map(faceOf).join(", ") + ")";
+        // Kept apart for titles that change.
+        found.dataset.keys = " (" + itsKeys.map(faceOf).join(", ") + ")";
+        found.title += found.dataset.keys;
         found.setAttribute("aria-keyshortcuts", itsKeys.join(" ").replaceAll("Ctrl", "Control"));
         const face = found.querySelector("kbd:empty");
         if (face) face.textContent = faceOf(itsKeys[0]);
