@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     NonNegativeInt,
@@ -140,9 +141,9 @@ class ScheduleConfig(_Section):
     validated and exported."""
     validate_every: int = Field(10, ge=1)
     """Epochs between two validations."""
-    precision: Literal["32", "bf16"] = "32"
-    """``bf16`` runs convolutions and products in bfloat16, about twice as fast on CPUs with
-    AVX-512 BF16 and on recent GPUs."""
+    precision: Annotated[Literal["32", "bf16"], BeforeValidator(str)] = "32"
+    """``bf16`` runs convolutions and products in bfloat16: a third of the time on CPUs with
+    AVX-512 BF16, and faster on recent GPUs."""
 
 
 class DataConfig(_Section):

@@ -182,3 +182,8 @@ def test_the_seed_and_every_section_are_part_of_what_a_resume_compares() -> None
         "data.crop_size=[96, 96, 32]",
     ):
         assert load_config("brain_flair", [override]).model_dump_json() != config.model_dump_json()
+
+
+def test_a_precision_may_be_written_as_the_number_that_it_looks_like() -> None:
+    assert load_config("brain_flair", ["schedule.precision=32"]).schedule.precision == "32"
+    assert "schedule.precision" in refusal("brain_flair", "schedule.precision=16")
