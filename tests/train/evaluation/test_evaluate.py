@@ -220,6 +220,23 @@ def test_the_command_judges_a_checkpoint_from_end_to_end(
     assert list(card["Dice after"]) == ["0 clicks", "1 click", "2 clicks"]
 
 
+def test_several_methods_are_clicked_alike_and_get_a_folder_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = write_small_checkpoint(tmp_path / "small.safetensors", spacing=(4.0, 4.0, 6.0))
+    manifest = write_manifest(tmp_path, [synthetic_case(tmp_path, "first", 1)])
+    run_command(
+        monkeypatch, "--method", "caiseg", "--method", "graph_cuts", "--checkpoint", checkpoint,
+        "--manifest", manifest, "--clicks", "1", "--out", tmp_path / "out",
+    )  # fmt: skip
+    for name, weights in (("caiseg", "small.safetensors"), ("graph_cuts", None)):
+        summary = json.loads((tmp_path / "out" / name / "summary.json").read_text())
+        assert summary["method"] == name
+        assert (summary["checkpoint"] or {"file": None})["file"] == weights
+        rows = read_results(tmp_path / "out" / name / "results.csv")
+        assert [row.round for row in rows] == [0, 1]
+
+
 def test_a_run_without_one_usable_case_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -39,8 +39,8 @@ def volume(folder: Path, image: npt.NDArray[np.float32]) -> Volume:
 
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory: pytest.TempPathFactory) -> Volume:
-    """A bright ball in noise, and another one like it."""
-    noise = np.random.default_rng(0).normal(0, 8, SHAPE)
+    """A bright ball, and another one like it, each as even as tissue in one slice of a scan."""
+    noise = np.random.default_rng(0).normal(0, 0.5, SHAPE)
     image = (100 + 80 * (LESION | OTHER) + noise).astype(np.float32)
     return volume(tmp_path_factory.mktemp("scan"), image)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tests.train.small_experiment import prepared_cases, small_config
 from train.config import ExperimentConfig
 from train.methods.click_maps import ClickPoints
 from train.methods.click_network import ClickNetwork
+from train.methods.dins3d import Dins3D
 from train.methods.patchwise import PatchwiseScan
 from train.methods.trainable import NETWORKS, build_network, open_scan, training_step
 from train.run_folder import RunFolder
@@ -82,11 +84,14 @@ def test_vnet_looks_at_the_scan_alone() -> None:
 @torch.no_grad()
 def test_dins3d_sees_a_click_at_every_scale() -> None:
     net = network("dins3d")
+    assert isinstance(net, Dins3D)
+    layers = [layer for layer in net.injections if isinstance(layer, torch.nn.Conv3d)]
     nothing = torch.zeros(1, 1, *SHAPE)
     before = net(scan(), [points()], nothing, SPACING)
-    weights = [layer.weight.clone() for layer in net.injections]  # type: ignore[attr-defined]
+    weights = [layer.weight.clone() for layer in layers]
+    assert len(weights) == 5
     for only, weight in enumerate(weights):
-        for level, layer in enumerate(net.injections):  # type: ignore[attr-defined]
+        for level, layer in enumerate(layers):
             layer.weight.copy_(weight if level == only else torch.zeros_like(weights[level]))
         after = net(scan(), [points((16, 16, 8))], nothing, SPACING)
         assert not torch.allclose(before, after), f"scale {only} does not see the click"
@@ -128,10 +133,10 @@ def test_a_batch_is_learned_from_after_rounds_of_clicks(monkeypatch: pytest.Monk
     seen: list[tuple[int, bool]] = []
     forward = type(net).forward
 
-    def spy(self: ClickNetwork, *arguments: Tensor) -> Tensor:
-        _, clicks, mask, _ = arguments
-        seen.append((sum(len(points.voxels) for points in clicks), bool(mask.any())))  # type: ignore[attr-defined]
-        return forward(self, *arguments)  # type: ignore[arg-type]
+    def spy(self: ClickNetwork, *prompts: Any) -> Tensor:
+        _, clicks, mask, _ = prompts
+        seen.append((sum(len(points.voxels) for points in clicks), bool(mask.any())))
+        return forward(self, *prompts)
 
     monkeypatch.setattr(type(net), "forward", spy)
     lesion = torch.zeros(1, 1, *SHAPE)
