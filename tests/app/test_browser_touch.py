@@ -1,0 +1,96 @@
+"""The app by touch: a tap is a click, a drag goes through the slices."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, CDPSession
+
+from app.server import RunningApp
+from tests.app.conftest import check_behaviour
+from tests.browser import Person, Voxel, person_at
+
+pytestmark = pytest.mark.browser
+
+SHAPE: Voxel = (24, 30, 10)
+INSIDE: Voxel = (11, 14, 4)
+OUTSIDE: Voxel = (4, 25, 4)
+
+Way = tuple[tuple[float, float], tuple[float, float]]
+
+
+class Fingers:
+    """Fingers on somebody's screen; they take the time that they say, however slow the computer.
+
+    Args:
+        person: Whose screen it is.
+        rests: Whether a finger that is put down may count as resting there.
+    """
+
+    def __init__(self, person: Person, *, rests: bool = False):
+        self.session: CDPSession = person.page.context.new_cdp_session(person.page)
+        self.page = person.page
+        self.now = time.time()
+        if not rests:
+            self.page.evaluate(
+                """() => {
+                  const later = window.setTimeout.bind(window);
+                  window.setTimeout = (run, wait, ...rest) =>
+                    wait === 450 ? 0 : later(run, wait, ...rest);
+                }"""
+            )
+
+    def touch(self, kind: str, *points: tuple[float, float]) -> None:
+        touches = [{"x": x, "y": y, "id": place} for place, (x, y) in enumerate(points)]
+        self.now += 0.02
+        self.session.send(
+            "Input.dispatchTouchEvent",
+            {"type": f"touch{kind}", "touchPoints": touches, "timestamp": self.now},
+        )
+
+    def tap(self, point: tuple[float, float]) -> None:
+        self.touch("Start", point)
+        self.touch("End")
+
+    def drag(self, *ways: Way) -> None:
+        """Move each finger from one point to another, all at once."""
+        self.touch("Start", ways[0][0])
+        if len(ways) > 1:
+            self.touch("Start", *[start for start, _ in ways])
+        for step in range(1, 5):
+            self.touch(
+                "Move",
+                *[
+                    (x0 + (x1 - x0) * step / 4, y0 + (y1 - y0) * step / 4)
+                    for (x0, y0), (x1, y1) in ways
+                ],
+            )
+        self.touch("End")
+        self.page.evaluate("() => new Promise(requestAnimationFrame)")
+
+
+@pytest.fixture
+def tablet(browser: Browser, running: RunningApp, blob: Path) -> Iterator[Person]:
+    with person_at(browser, running.url, size=(820, 1180), touch=True, surface=False) as somebody:
+        somebody.open_file(blob)
+        somebody.go_to_slice("axial", INSIDE[2])
+        yield somebody
+        check_behaviour(somebody)
+
+
+def test_a_tap_is_a_click(tablet: Person) -> None:
+    Fingers(tablet).tap(tablet.position("axial", OUTSIDE, SHAPE))
+    tablet.expect_clicks(1)
+    assert tablet.listed_clicks == [(OUTSIDE, "fg")]
+
+
+def test_a_finger_drags_through_the_slices_without_a_click(tablet: Person) -> None:
+    x, y = tablet.position("axial", INSIDE, SHAPE)
+    Fingers(tablet).drag(((x, y), (x, y - 100)))
+    assert int(tablet.canvas("axial").get_attribute("data-slice") or 0) > INSIDE[2]
+    Fingers(tablet).drag(((x, y), (x, y + 150)))
+    assert int(tablet.canvas("axial").get_attribute("data-slice") or 0) < INSIDE[2]
+    assert tablet.listed_clicks == []
