@@ -6,6 +6,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -94,19 +95,28 @@ def write_weights(
         state: Weights by name.
         info: What they are.
         half: See :func:`save_checkpoint`.
+
+    Raises:
+        InvalidInput: The disk is full or the folder cannot be written.
     """
     dtype = torch.float16 if half else torch.float32
     weights = {
         name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state.items()
     }
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         save_file(weights, partial, metadata={_KEY: info.model_dump_json()})
         partial.replace(target)
+    except (OSError, SafetensorError) as error:
+        cause = getattr(error, "strerror", None) or error
+        raise InvalidInput(
+            f"{target} cannot be written ({cause}); free some disk space or choose another folder."
+        ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def read_checkpoint_info(path: str | os.PathLike[str]) -> CheckpointInfo:

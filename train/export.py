@@ -10,6 +10,7 @@ from caiseg.checkpoint import CheckpointInfo
 from caiseg.errors import InvalidInput
 from train.config import ExperimentConfig
 from train.evaluation.report import figures_for_card
+from train.files import replacing
 from train.methods.checkpoints import save_network
 from train.methods.trainable import build_network
 from train.run_folder import RunFolder
@@ -53,7 +54,8 @@ def export(run: Path, out: Path, figures: dict[str, Any] | None = None) -> Check
         figures=figures or {},
     )
     save_network(out, network, info)
-    out.with_suffix(".md").write_text(model_card(info), encoding="utf-8")
+    with replacing(out.with_suffix(".md")) as partial:
+        partial.write_text(model_card(info), encoding="utf-8")
     return info
 
 

@@ -149,9 +149,7 @@ class Trainer:
             self.average.load_state_dict(state["average"])
         self.epoch, self.done_in_epoch = state["epoch"], state["done_in_epoch"]
         self.best_dice, self.seconds = state["best_dice"], state["seconds"]
-        # A step's events bear the number of steps before it, an epoch's that of all until its
-        # end. Those of the last epoch are written again unless the state is younger.
-        self.resumed_at = self.steps_done + (self.done_in_epoch == 0)
+        self.resumed_at = self.steps_done + 1
         if self.fabric.is_global_zero:
             self.folder.forget_after(self.epoch)
 
@@ -169,11 +167,13 @@ class Trainer:
             losses = []
             for batch in self.batches():
                 losses.append(self.learn(batch))
-                self._show_step(losses[-1])
                 self.done_in_epoch += 1
+                self._show_step(losses[-1])
                 self.seconds = time.monotonic() - began
                 self.report(self._progress(losses[-1]))
-                if time.monotonic() - saved > self.save_every:
+                # After the last step, the epoch's validation belongs to the state as well.
+                unfinished = self.done_in_epoch < self.steps_per_epoch
+                if unfinished and time.monotonic() - saved > self.save_every:
                     self._save()
                     saved = time.monotonic()
             self.epoch, self.done_in_epoch = self.epoch + 1, 0
@@ -186,8 +186,9 @@ class Trainer:
             if self.fabric.is_global_zero:
                 self.folder.log(record)
             self.report(record)
-            if validated:
+            if validated or time.monotonic() - saved > self.save_every:
                 self._save()
+                saved = time.monotonic()
         self._save()
 
     def batches(self) -> Iterator[dict[str, torch.Tensor]]:

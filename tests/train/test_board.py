@@ -28,8 +28,10 @@ class Killed(Exception):
     """Stands for the end of a process."""
 
 
-def train(folder: Path, *, resume: bool = False, die_after: int | None = None) -> Trainer:
-    """Train, but lose the process after a step; its state is saved after every other one."""
+def train(
+    folder: Path, *, resume: bool = False, die_after: int = 0, save_every: float = 1e9
+) -> Trainer:
+    """Train, but lose the process after a step; state is saved when an epoch has been validated."""
 
     def report(record: dict[str, Any]) -> None:
         if record.get("done") == die_after:
@@ -38,7 +40,7 @@ def train(folder: Path, *, resume: bool = False, die_after: int | None = None) -
     cases = prepared_cases(3)
     trainer = Trainer(
         CONFIG, cases, cases[:1], RunFolder(folder), Fabric(accelerator="cpu", devices=1),
-        save_every=0 if die_after is None else 1e9, report=report,
+        save_every=save_every, report=report,
     )  # fmt: skip
     if resume:
         trainer.resume()
@@ -65,7 +67,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_step_has_its_loss_and_learning_rate(run: Path) -> None:
     found = events(run)
-    assert steps_of(found, "loss") == steps_of(found, "learning rate") == list(range(STEPS))
+    assert steps_of(found, "loss") == steps_of(found, "learning rate") == list(range(1, STEPS + 1))
     rates = [event.value for event in found.Scalars("learning rate")]
     assert rates == pytest.approx([learning_rate(CONFIG.schedule, n, 2) for n in range(STEPS)])
     losses = [event.value for event in found.Scalars("loss")]
@@ -89,15 +91,15 @@ def test_one_validation_case_is_shown_each_time(run: Path) -> None:
     assert after.shape[1] == 3 * after.shape[0], "and the affinity to the clicks"
 
 
-@pytest.mark.parametrize("die_after", [3, 4, 5])
+@pytest.mark.parametrize(("die_after", "save_every"), [(3, 1e9), (4, 1e9), (4, 0), (5, 0)], ids=str)
 def test_a_resumed_run_shows_no_step_twice_and_leaves_none_out(
-    tmp_path: Path, die_after: int
+    tmp_path: Path, die_after: int, save_every: float
 ) -> None:
     with pytest.raises(Killed):
-        train(tmp_path, die_after=die_after)
+        train(tmp_path, die_after=die_after, save_every=save_every)
     train(tmp_path, resume=True)
     found = events(tmp_path)
-    assert steps_of(found, "loss") == list(range(STEPS))
+    assert steps_of(found, "loss") == list(range(1, STEPS + 1))
     assert steps_of(found, "Dice/0 clicks") == [2, 4, 6]
     assert [image.step for image in found.Images("validation")] == [2, 4, 6]
 
@@ -106,7 +108,7 @@ def test_resuming_a_finished_run_keeps_its_last_validation(tmp_path: Path) -> No
     train(tmp_path)
     train(tmp_path, resume=True)
     found = events(tmp_path)
-    assert steps_of(found, "loss") == list(range(STEPS))
+    assert steps_of(found, "loss") == list(range(1, STEPS + 1))
     assert steps_of(found, "Dice/3 clicks") == [4, 6]
 
 

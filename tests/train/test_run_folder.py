@@ -19,7 +19,11 @@ A_FULL_DISK = """
 import resource, sys
 from pathlib import Path
 import torch
+from caiseg import CheckpointInfo, save_checkpoint
 from caiseg.errors import InvalidInput
+from caiseg.network import CAISeg
+from caiseg.network_config import compact
+from caiseg.preprocessing import PreprocessingConfig
 from train.board import Board
 from train.run_folder import RunFolder
 
@@ -29,6 +33,10 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
 try:
     if what == "state":
         folder.save(folder.state_path, {"network": torch.rand(100_000)})
+    elif what == "checkpoint":
+        preprocessing = PreprocessingConfig(modality="MR", spacing=(1, 1, 1), patch_size=(32,) * 3)
+        info = CheckpointInfo(name="a", network=compact(), preprocessing=preprocessing)
+        save_checkpoint(folder.path / "a.safetensors", CAISeg(compact()), info)
     elif what == "metrics":
         folder.log({"epoch": 2, "dice": [0.5] * 2000})
     else:
@@ -78,7 +86,7 @@ def test_records_after_the_state_are_forgotten(tmp_path: Path) -> None:
     assert epochs_of(folder) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("what", ["state", "metrics", "board"])
+@pytest.mark.parametrize("what", ["state", "checkpoint", "metrics", "board"])
 def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing_half_written(
     tmp_path: Path, what: str, repository: Path
 ) -> None:
@@ -99,7 +107,7 @@ def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing_half_written(
     assert "Traceback" not in done.stderr
     assert torch.equal(folder.read(folder.state_path)["network"], torch.zeros(2))
     assert epochs_of(folder) == [1]
-    assert not [file for file in tmp_path.iterdir() if file.name.endswith("part")]
+    assert not [file for file in tmp_path.iterdir() if file.suffix in (".part", ".safetensors")]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
