@@ -116,7 +116,7 @@ def test_the_report_opens_without_a_network_and_draws_everything(
                 offline=True,
             )
             page = context.new_page()
-            page.set_default_timeout(TIMEOUT_MS)
+            page.set_default_timeout(3 * TIMEOUT_MS)
             requests, complaints = open_page(page, report)
             page.wait_for_selector("html[data-drawn]")
             assert complaints == []
