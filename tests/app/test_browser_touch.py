@@ -1,4 +1,4 @@
-"""The app by touch: a tap is a click, a drag goes through the slices."""
+"""The app by touch: a tap is a click, a drag goes through the slices, two zoom."""
 
 from __future__ import annotations
 
@@ -93,4 +93,22 @@ def test_a_finger_drags_through_the_slices_without_a_click(tablet: Person) -> No
     assert int(tablet.canvas("axial").get_attribute("data-slice") or 0) > INSIDE[2]
     Fingers(tablet).drag(((x, y), (x, y + 150)))
     assert int(tablet.canvas("axial").get_attribute("data-slice") or 0) < INSIDE[2]
+    assert tablet.listed_clicks == []
+
+
+def test_two_fingers_zoom_and_pan(tablet: Person) -> None:
+    def frame() -> list[float]:
+        words = tablet.canvas("axial").get_attribute("data-frame") or ""
+        return [float(word) for word in words.split()]
+
+    before = frame()
+    x, y = tablet.position("axial", INSIDE, SHAPE)
+    Fingers(tablet).drag(((x - 30, y), (x - 60, y)), ((x + 30, y), (x + 60, y)))
+    zoomed = frame()
+    assert zoomed[2] / before[2] == pytest.approx(2, rel=0.02)
+    assert tablet.position("axial", INSIDE, SHAPE) == pytest.approx((x, y), abs=2)
+    Fingers(tablet).drag(((x - 30, y), (x + 10, y + 20)), ((x + 30, y), (x + 70, y + 20)))
+    panned = frame()
+    assert panned[2] == pytest.approx(zoomed[2], rel=0.02)
+    assert (panned[0] - zoomed[0], panned[1] - zoomed[1]) == pytest.approx((40, 20), abs=2)
     assert tablet.listed_clicks == []
