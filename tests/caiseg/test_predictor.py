@@ -4,6 +4,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -22,6 +23,11 @@ from tests.networks import write_scan, write_small_checkpoint
 
 FOREGROUND = Click((10, 20, 5), Label.FOREGROUND)
 BACKGROUND = Click((30, 12, 7), Label.BACKGROUND)
+
+
+def click_at(voxel: npt.NDArray[np.int64], label: Label) -> Click:
+    i, j, k = voxel.tolist()
+    return Click((i, j, k), label)
 
 
 @pytest.fixture(scope="module")
@@ -194,9 +200,9 @@ def test_blockwise_answers_equal_dense_ones_on_real_scans(
         ours, theirs = blockwise.encode(volume), dense.encode(volume)
         inside, outside = (np.argwhere(region) for region in (lesion, ~lesion))
         clicks = [
-            Click(tuple(int(v) for v in inside[len(inside) // 2]), Label.FOREGROUND),
-            Click(tuple(int(v) for v in outside[len(outside) // 2]), Label.BACKGROUND),
-            Click(tuple(int(v) for v in inside[len(inside) // 4]), Label.FOREGROUND),
+            click_at(inside[len(inside) // 2], Label.FOREGROUND),
+            click_at(outside[len(outside) // 2], Label.BACKGROUND),
+            click_at(inside[len(inside) // 4], Label.FOREGROUND),
         ]
         for result, expected in zip(
             replay_clicks(blockwise, ours, clicks),
