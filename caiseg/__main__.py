@@ -21,7 +21,13 @@ SeriesOption = Annotated[
     str | None, typer.Option(help="UID or description of the DICOM series, of several.")
 ]
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Outline lesions in 3-D scans. A scan in place of a command is segmented.",
+)
 
 
 def parse_click(text: str) -> Click:
@@ -46,9 +52,9 @@ def segment(
     scan: Annotated[Path, typer.Argument(help="NIfTI, NRRD, MHA or a zipped DICOM series.")],
     checkpoint: CheckpointOption,
     out: OutOption,
-    click: Annotated[
+    clicks: Annotated[
         list[str] | None,
-        typer.Option(help="i,j,k,fg or i,j,k,bg, in time order; may be repeated."),
+        typer.Option("--click", help="i,j,k,fg or i,j,k,bg, in time order; may be repeated."),
     ] = None,
     volume: VolumeOption = None,
     series: SeriesOption = None,
@@ -59,10 +65,10 @@ def segment(
     Clicks are voxel indices (i, j, k) of the scan in closest canonical (RAS+) orientation, as
     the app's read-out shows them. Without a click the first mask is written.
     """
-    clicks = [parse_click(text) for text in click or ()]
+    placed = [parse_click(text) for text in clicks or ()]
     opened = _open(scan, volume, series)
     predictor = CAISegPredictor.from_checkpoint(checkpoint, device)
-    *_, result = replay_clicks(predictor, predictor.encode(opened), clicks)
+    *_, result = replay_clicks(predictor, predictor.encode(opened), placed)
     opened.save_mask(result.mask, out)
     voxels = int(result.mask.sum())
     typer.echo(f"{out}: {voxels} voxels, {_millilitres(voxels, opened):.1f} mL")
@@ -109,8 +115,11 @@ def _millilitres(voxels: int, volume: Volume) -> float:
 
 def main() -> None:
     """Run the command; what a person can cause ends in one sentence, not a traceback."""
+    arguments = sys.argv[1:]
+    if arguments and arguments[0] not in ("segment", "replay", "--help"):
+        arguments = ["segment", *arguments]
     try:
-        app()
+        app(arguments)
     except InvalidInput as error:
         typer.secho(str(error), fg="red", err=True)
         sys.exit(2)

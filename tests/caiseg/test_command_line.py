@@ -32,7 +32,7 @@ def test_the_terminal_writes_the_mask_that_the_library_gives(
 ) -> None:
     scan, out = write_scan(tmp_path / "scan.nii.gz"), tmp_path / "mask.nii.gz"
     answer = run(
-        repository, "segment", scan, "--checkpoint", checkpoint, "--device", "cpu", "--out", out,
+        repository, scan, "--checkpoint", checkpoint, "--device", "cpu", "--out", out,
         "--click", "10,20,5,fg", "--click", "30,12,7,bg",
     )  # fmt: skip
 
@@ -58,7 +58,7 @@ def test_what_cannot_be_used_ends_in_one_sentence(
     repository: Path, checkpoint: Path, tmp_path: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
     scan, out = write_scan(tmp_path / "scan.nii.gz"), tmp_path / "mask.nii.gz"
-    answer = run(repository, "segment", scan, "--checkpoint", checkpoint, "--out", out, *arguments)
+    answer = run(repository, scan, "--checkpoint", checkpoint, "--out", out, *arguments)
 
     assert answer.returncode == 2
     assert sentence in answer.stderr
