@@ -336,9 +336,10 @@ def test_foreground_and_background_differ_for_colour_blind_eyes_and_without_colo
     for name, matrix in simulations.items():
         assert np.linalg.norm(np.array(matrix) @ (plus - minus)) > 100, name
     # The upper arm of the plus; the minus has none.
+    box = person.canvas("axial").bounding_box()
+    assert box is not None
     arm = [
         person.pixels("axial")[int(y - box["y"]) - 5, int(x - box["x"]), :3].astype(int)
-        for box in [person.canvas("axial").bounding_box() or {}]
         for x, y in (person.position("axial", v, SHAPE) for v in (OUTSIDE, (18, 5, 4)))
     ]
     assert np.abs(arm[0] - plus).max() < 40

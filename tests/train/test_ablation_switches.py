@@ -14,6 +14,7 @@ from tests.train.small_experiment import prepared_cases, small_config
 from train import losses, steps
 from train.config import ExperimentConfig
 from train.dataset import SampleKey, TrainingSamples
+from train.focus_guided_loss import batch_focus_weights
 from train.steps import Phase, TrainingStep
 
 BASE: dict[str, Any] = {
@@ -87,7 +88,7 @@ def test_lambda_reaches_the_weights_of_the_step(
     batch: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    real = steps.batch_focus_weights
+    real = batch_focus_weights
 
     def spy(clicks: Any, lesion: Tensor, spacing: Tensor, focus_lambda: float) -> Tensor:
         seen.append(focus_lambda)

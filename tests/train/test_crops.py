@@ -58,9 +58,12 @@ def test_the_margin_holds_all_that_a_rotation_brings_into_the_crop(
     margin = with_margin(window, spacing, 10, 0.9)
     shape = [part.stop - part.start for part in margin]
     image = tio.ScalarImage(tensor=torch.ones(1, *shape), affine=np.diag([*spacing, 1]))
-    for degrees in itertools.product((-10.0, 10.0), repeat=3):
+    for about_i, about_j, about_k in itertools.product((-10.0, 10.0), repeat=3):
         turned = tio.Affine(
-            scales=(scale,) * 3, degrees=degrees, translation=(0, 0, 0), default_pad_value=0
+            scales=(scale,) * 3,
+            degrees=(about_i, about_j, about_k),
+            translation=(0, 0, 0),
+            default_pad_value=0,
         )(image)
         inside = turned.data[0][middle(margin, size)]
         assert float(inside.min()) > 0.99, "the border of the block came into the crop"
