@@ -12,7 +12,7 @@ from lightning.fabric import Fabric
 from caiseg import InvalidInput, load_checkpoint
 from tests.train.small_experiment import prepared_cases, small_config
 from train.config import ExperimentConfig
-from train.export import export, read_figures
+from train.export import ExportOptions, export, read_figures
 from train.run_folder import RunFolder
 from train.trainer import Trainer
 
@@ -59,6 +59,55 @@ def test_the_card_says_what_the_checkpoint_is_and_is_not(run: Path, tmp_path: Pa
 def test_a_run_without_validated_weights_is_not_exported(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no validated weights"):
         export(tmp_path / "run", tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_the_mean_of_two_runs_is_written_and_both_are_named(run: Path, tmp_path: Path) -> None:
+    config = small_config(schedule={"pretrain_epochs": 0, "epochs": 1})
+    other = trainer_of(tmp_path / "other", config.model_copy(update={"seed": 5}))
+    other.run()
+    other.folder.write_provenance(PROVENANCE | {"commit": "def5678"})
+    out = tmp_path / "small.safetensors"
+    export(run, out, options=ExportOptions(average=(other.folder.path,)))
+    checkpoint = load_checkpoint(out)
+    first, second = (
+        torch.load(RunFolder(folder).best_path, weights_only=True)["network"]
+        for folder in (run, other.folder.path)
+    )
+
+    for name, tensor in checkpoint.network.state_dict().items():
+        mean = (first[name] + second[name]) / 2
+        torch.testing.assert_close(tensor, mean.half().float())
+    for commit in ("abc1234", "def5678"):
+        assert commit in out.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def test_the_query_scale_changes_the_affinity_alone(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "small.safetensors"
+    export(run, out, options=ExportOptions(query_scale=0.5))
+    checkpoint = load_checkpoint(out)
+    best = torch.load(RunFolder(run).best_path, weights_only=True)["network"]
+
+    for name, tensor in checkpoint.network.state_dict().items():
+        factor = 0.5 if name.startswith("interaction.clustering.projection.") else 1.0
+        torch.testing.assert_close(tensor, (factor * best[name]).half().float())
+    assert "query scale" in out.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def test_networks_of_other_sizes_are_not_averaged(run: Path, tmp_path: Path) -> None:
+    other = trainer_of(
+        tmp_path / "other",
+        small_config(
+            network={"affinity_heads": 4, "base_channels": 4},
+            schedule={"pretrain_epochs": 0, "epochs": 1},
+        ),
+    )
+    other.run()
+    other.folder.write_provenance(PROVENANCE)
+    with pytest.raises(InvalidInput, match="another network"):
+        export(
+            run, tmp_path / "out.safetensors", options=ExportOptions(average=(other.folder.path,))
+        )
     assert not (tmp_path / "out.safetensors").exists()
 
 

@@ -30,7 +30,7 @@ def test_a_command_has_the_options_that_the_page_shows(line: str) -> None:
     if "config" in parsed:
         load_config(parsed["config"], parsed["override"] or ())
     if name == "fit":
-        processes = parsed["devices"] * parsed["nodes"]
+        processes = (parsed["devices"] or 1) * (parsed["nodes"] or 1)
         config = load_config(parsed["config"], parsed["override"] or ())
         assert config.schedule.batch_size % processes == 0
 

@@ -222,7 +222,7 @@ def test_two_processes_train_like_one_with_the_batch_of_both(
     "launcher",
     [
         ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "train"),
-        ("-m", "lightning.fabric.cli", "run", "--devices", "2", "train/__main__.py"),
+        ("-m", "lightning.fabric.cli", "--devices", "2", "train/__main__.py"),
     ],
     ids=["torchrun", "fabric run"],
 )

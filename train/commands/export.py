@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from train.export import export, read_figures
+from train.export import ExportOptions, export, read_figures
 
 
 def export_command(
@@ -16,7 +16,17 @@ def export_command(
     figures: Annotated[
         Path | None, typer.Option(help="summary.json of an evaluation, for the card.")
     ] = None,
+    average: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Another run, to average weights with; may be repeated."
+        ),
+    ] = None,
+    query_scale: Annotated[
+        float, typer.Option(min=0.01, max=100, help="Below 1 a click reaches farther.")
+    ] = 1.0,
 ) -> None:
     """Write the best weights of a run as a checkpoint with its model card."""
-    info = export(run, out, None if figures is None else read_figures(figures))
+    measured = None if figures is None else read_figures(figures)
+    info = export(run, out, measured, ExportOptions(tuple(average or ()), query_scale))
     typer.echo(f"{out}: {info.name}, {out.stat().st_size / 1e6:.1f} MB")
