@@ -80,7 +80,8 @@ def test_accepting_a_lesion_starts_the_next_with_a_name_and_colour(
     assert [len(item.round.clicks) for item in scene_of(person, running).objects] == [1, 1]
     row(person, 1).locator(".cs-choose").click()
     expect_active(person, 1)
-    person.expect_clicks(1)
+    voxel = ",".join(map(str, FIRST))
+    expect(person.role("clicks").locator("li")).to_have_attribute("data-voxel", voxel)
     assert person.listed_clicks == [(FIRST, "fg")]
 
 

@@ -142,7 +142,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(
 
     monkeypatch.setattr(checkpoint, "save_file", full_disk)
     network = small_network()
-    with pytest.raises(InvalidInput, match="No space left on device.*free some disk space"):
+    with pytest.raises(InvalidInput, match=r"No space left on device.*free some disk space"):
         save_checkpoint(saved, network, info_of(network))
     assert saved.read_bytes() == before
     assert [file.name for file in saved.parent.iterdir()] == [saved.name]
