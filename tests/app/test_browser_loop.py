@@ -315,10 +315,11 @@ def test_the_surface_follows_the_mask_and_keeps_the_camera(person: Person) -> No
     person.page.mouse.up()
     person.page.wait_for_function(
         """straightOn => {
-          const plot = document.querySelector("[data-role=plot]");
-          return Math.abs(plot._fullLayout.scene.camera.eye.x - straightOn) > 0.05;
+          const { x, y, z } = document.querySelector("[data-role=plot]")._fullLayout.scene.camera.eye;
+          // All three: a turn may bring one of them back.
+          return [x, y, z].some((value, axis) => Math.abs(value - straightOn[axis]) > 0.05);
         }""",
-        arg=straight_on[0],
+        arg=straight_on,
     )
     turned = plot.evaluate(read_eye)
     corners = plot.evaluate("plot => plot.data[0].x.length")
