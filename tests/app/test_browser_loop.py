@@ -315,7 +315,8 @@ def test_the_surface_follows_the_mask_and_keeps_the_camera(person: Person) -> No
     person.page.mouse.up()
     person.page.wait_for_function(
         """straightOn => {
-          const { x, y, z } = document.querySelector("[data-role=plot]")._fullLayout.scene.camera.eye;
+          const { scene } = document.querySelector("[data-role=plot]")._fullLayout;
+          const { x, y, z } = scene.camera.eye;
           // All three: a turn may bring one of them back.
           return [x, y, z].some((value, axis) => Math.abs(value - straightOn[axis]) > 0.05);
         }""",
