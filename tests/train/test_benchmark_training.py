@@ -1,0 +1,50 @@
+"""The benchmark of a training measures the training that ``fit`` runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.train.small_experiment import small_config
+from train.benchmark import training
+from train.benchmark.report import Measurement, write
+from train.benchmark.training import TrainingBenchmark, measure_training
+from train.steps import PARTS, TrainingStep
+from train.trainer import BACKWARD, OPTIMIZER
+
+
+def test_every_part_of_the_interactive_step_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    phases: list[str] = []
+    forward = TrainingStep.forward
+
+    def spy(self: TrainingStep, batch: object, phase: str, *rest: object) -> torch.Tensor:
+        phases.append(phase)
+        return forward(self, batch, phase, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(TrainingStep, "forward", spy)
+    lines, device = measure_training(small_config(), TrainingBenchmark(1, 0, "cpu"))
+    assert device.type == "cpu"
+    assert phases == ["interactive"] * (training.WARM_UP + 2)
+    found = {line.what: line for line in lines}
+    parts = [found[name] for name in (*PARTS, BACKWARD, OPTIMIZER)]
+    assert all(part.value > 0 for part in parts)
+    assert sum(part.share or 0 for part in parts) == pytest.approx(1)
+    step, data = found["one step"], found["of it waiting for data"]
+    assert 0 < data.value < step.value
+    assert data.share == pytest.approx(data.value / step.value)
+    assert found["samples a second"].value == pytest.approx(2000 / step.value)
+    assert found["workers needed"].value >= 1
+
+
+def test_figures_are_written_with_what_they_depend_on(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    lines = [Measurement("one step", 12.5, "ms")]
+    write(path, {"config": "small"}, lines, torch.device("cpu"))
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert document["measured"] == {"one step": {"value": 12.5, "unit": "ms"}}
+    assert document["settings"] == {"config": "small"}
+    assert {"processor", "threads"} <= set(document["machine"])
+    assert "torch" in document["versions"]
