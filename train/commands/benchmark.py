@@ -5,12 +5,13 @@ from __future__ import annotations
 import enum
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
 from rich.console import Console
 
+from train.benchmark.inference import SIZES, InferenceBenchmark, measure_inference
 from train.benchmark.report import show, write
 from train.benchmark.training import TrainingBenchmark, measure_training
 from train.config import load_config
@@ -20,6 +21,7 @@ class What(str, enum.Enum):
     """What can be measured."""
 
     TRAINING = "training"
+    INFERENCE = "inference"
 
 
 def benchmark_command(
@@ -32,6 +34,14 @@ def benchmark_command(
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="How many to measure.")] = 10,
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples.")] = 1,
+    checkpoint: Annotated[
+        Path, typer.Option(help="CAISeg checkpoint whose inference to measure.")
+    ] = Path("assets/checkpoints/brain-flair.safetensors"),
+    size: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Size of the scan: {', '.join(SIZES)}; may be repeated; all."),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs, of which the fastest counts.")] = 3,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all.")] = 0,
     out: Annotated[
@@ -40,9 +50,17 @@ def benchmark_command(
 ) -> None:
     """Measure how fast things are on this machine."""
     torch.set_num_threads(threads or os.cpu_count() or 1)
-    settings = {"what": what.value, "config": config, "set": override or [], "steps": steps}
-    experiment = load_config(config, override or ())
-    lines, device = measure_training(experiment, TrainingBenchmark(steps, workers, accelerator))
-    show(Console(), f"{what.value}, {config}, {device}", lines)
+    settings: dict[str, Any] = {"what": what.value, "threads": torch.get_num_threads()}
+    if what is What.TRAINING:
+        settings |= {"config": config, "set": override or [], "steps": steps}
+        experiment = load_config(config, override or ())
+        lines, device = measure_training(experiment, TrainingBenchmark(steps, workers, accelerator))
+        subject = config
+    else:
+        chosen = InferenceBenchmark(tuple(size or SIZES), repeats=repeats, device=accelerator)
+        settings |= {"checkpoint": str(checkpoint), "repeats": repeats, "sizes": chosen.sizes}
+        lines, device = measure_inference(checkpoint, chosen)
+        subject = checkpoint.stem
+    show(Console(), f"{what.value}, {subject}, {device}", lines)
     if out is not None:
         write(out, settings, lines, device)

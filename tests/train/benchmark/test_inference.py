@@ -1,0 +1,72 @@
+"""The benchmark of inference measures what it names, with every method."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from caiseg.errors import InvalidInput
+from tests.networks import write_small_checkpoint
+from train.benchmark import inference
+from train.benchmark.inference import InferenceBenchmark, measure_inference
+from train.benchmark.memory import PeakMemory
+from train.cli import app
+
+METHODS = ("caiseg", "caiseg, whole patches", "ritm3d", "random_walker", "graph_cuts")
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    return write_small_checkpoint(tmp_path / "small.safetensors")
+
+
+@pytest.fixture(autouse=True)
+def _small_scans(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = {"256x256x96": (24, 24, 16), "512x512x300": (32, 32, 16)}
+    monkeypatch.setattr(inference, "SIZES", sizes)
+    monkeypatch.setattr(inference, "_GENERATED", (24, 24, 18))
+    monkeypatch.setattr(inference, "FIELD_OF_VIEW_MM", (48.0, 48.0, 36.0))
+
+
+# On a scan of a few voxels the walker may stop short of its tolerance; its time is what counts.
+@pytest.mark.filterwarnings("ignore:Conjugate gradient convergence:UserWarning")
+def test_one_run_measures_every_method_and_writes_ratios(checkpoint: Path, tmp_path: Path) -> None:
+    pytest.importorskip("maxflow")
+    out = tmp_path / "figures.json"
+    command = [
+        "benchmark", "--what", "inference", "--checkpoint", str(checkpoint), "--accelerator", "cpu",
+        "--size", "256x256x96", "--size", "512x512x300", "--repeats", "1", "--threads", "1",
+        "--out", str(out),
+    ]  # fmt: skip
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    document = json.loads(out.read_text())
+    measured = {what: line["value"] for what, line in document["measured"].items()}
+    for size in ("256x256x96", "512x512x300"):
+        for name in METHODS:
+            for what in ("encode", "1 click", "5 clicks", "20 clicks"):
+                assert measured[f"{size}, {name}: {what}"] > 0
+            assert measured[f"{size}, {name}: memory"] >= 0
+        seconds = measured[f"{size}, ritm3d: 5 clicks"] / measured[f"{size}, caiseg: 5 clicks"]
+        assert measured[f"{size}, 5: ritm3d / caiseg"] == pytest.approx(seconds)
+    larger = measured["512x512x300, caiseg: 1 click"] / measured["256x256x96, caiseg: 1 click"]
+    assert measured["512x512x300 / 256x256x96, 1: caiseg"] == pytest.approx(larger)
+    assert measured["encode / its convolutions"] >= 1
+    assert document["settings"]["checkpoint"] == str(checkpoint)
+
+
+def test_an_unknown_size_is_refused(checkpoint: Path) -> None:
+    with pytest.raises(InvalidInput, match="is not a size"):
+        measure_inference(checkpoint, InferenceBenchmark(("7x7x7",)))
+
+
+def test_peak_memory_sees_what_is_held_for_a_while() -> None:
+    with PeakMemory() as memory:
+        held = np.ones(2**25)
+        for _ in range(20):
+            held += 1
+    assert memory.mebibytes > 200
