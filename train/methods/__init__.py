@@ -12,12 +12,13 @@ from pathlib import Path
 from caiseg.errors import InvalidInput
 from train.methods.base import LoadedMethod, MethodEntry
 from train.methods.checkpoints import load_caiseg, load_click_network
+from train.methods.classical import load_classical
 from train.methods.external.medsam import load_medsam
 from train.methods.external.nninteractive import load_nninteractive
 from train.methods.external.nnunet import load_nnunet
 from train.methods.external.sam_med3d import load_sam_med3d
-from train.methods.graph_cuts import load_graph_cuts
-from train.methods.random_walker import load_random_walker
+from train.methods.graph_cuts import GraphCuts
+from train.methods.random_walker import RandomWalker
 
 __all__ = ["METHODS", "LoadedMethod", "MethodEntry", "load_method"]
 
@@ -33,8 +34,12 @@ METHODS: dict[str, MethodEntry] = {
     "mideepseg": MethodEntry(
         "VNet with geodesic click maps as input", partial(load_click_network, "mideepseg")
     ),
-    "random_walker": MethodEntry("Grady's random walker", load_random_walker, weights="none"),
-    "graph_cuts": MethodEntry("Boykov and Jolly's graph cuts", load_graph_cuts, weights="none"),
+    "random_walker": MethodEntry(
+        "Grady's random walker", partial(load_classical, RandomWalker), weights="none"
+    ),
+    "graph_cuts": MethodEntry(
+        "Boykov and Jolly's graph cuts", partial(load_classical, GraphCuts), weights="none"
+    ),
     "nnunet": MethodEntry("a trained nnU-Net v2, without clicks", load_nnunet, weights="own"),
     "nninteractive": MethodEntry("nnInteractive", load_nninteractive, weights="own"),
     "sam_med3d": MethodEntry("SAM-Med3D", load_sam_med3d, weights="own"),

@@ -3,28 +3,20 @@
 A voxel pays for a label as its intensity is unlike that label's clicked surroundings and as it
 lies nearer to the other label's clicks; two neighbours pay for different labels unless an edge of
 intensity lies between them. The minimum cut gives the mask that costs least.
-
-It works in a box around the clicks on a bounded grid (:mod:`train.methods.region`), whose border
-counts as background. Before the first foreground click the mask is empty. The previous mask is not
-used: the clicks alone decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from typing import ClassVar
 
 import maxflow
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import ndimage
 
-from caiseg.clicks import Click, Label
-from caiseg.errors import InvalidInput
-from caiseg.volume import Volume
-from train.methods.base import LoadedMethod, Segmentation
-from train.methods.region import MARGIN_MM, MAX_VOXELS, FloatArray, Region
+from caiseg.clicks import Label
+from train.methods.classical import ClassicalMethod
+from train.methods.region import FloatArray, Region
 
 SURROUNDINGS_MM = 5.0
 """Voxels within this distance of a click show what its label looks like."""
@@ -38,33 +30,19 @@ CERTAIN = 1e6
 """Cost of giving a known voxel the other label."""
 
 
-class GraphCuts:
+class GraphCuts(ClassicalMethod):
     """Boykov and Jolly's interactive graph cuts on the region around the clicks."""
 
-    def encode(self, volume: Volume) -> Volume:
-        """Nothing of a scan can be computed ahead."""
-        return volume
+    name: ClassVar[str] = "graph_cuts"
+    settings: ClassVar[str] = (
+        f"intensity {INTENSITY_WEIGHT:g}, position {POSITION_WEIGHT:g}, "
+        f"surroundings {SURROUNDINGS_MM:g} mm, {BINS} bins"
+    )
 
-    def segment(
-        self,
-        scan: Volume,
-        clicks: Sequence[Click],
-        previous_mask: npt.NDArray[np.bool_] | None = None,
-    ) -> Segmentation:
-        """Answer all clicks so far.
-
-        Raises:
-            InvalidInput: A click lies outside the scan.
-        """
-        if not any(click.label is Label.FOREGROUND for click in clicks):
-            return Segmentation(np.zeros(scan.shape, dtype=np.bool_))
-        region = Region.around(scan, clicks)
-        seeds = region.seeds(clicks)
-        if not (seeds == int(Label.BACKGROUND)).any():
-            foreground = np.ones(region.image.shape, dtype=np.float32)
-        else:
-            foreground = cheapest_cut(region, seeds).astype(np.float32)
-        return Segmentation(region.to_display(foreground, clicks))
+    def solve(self, region: Region, seeds: npt.NDArray[np.int8]) -> FloatArray:
+        """1 on the foreground side of the cheapest cut; see :class:`ClassicalMethod`."""
+        foreground: FloatArray = cheapest_cut(region, seeds).astype(np.float32)
+        return foreground
 
 
 def cheapest_cut(region: Region, seeds: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
@@ -130,19 +108,3 @@ def _unlikeness(
     places = np.clip(np.digitize(region.image, edges) - 1, 0, BINS - 1)
     unlikeness: FloatArray = -np.log(density[places]).astype(np.float32)
     return unlikeness
-
-
-def load_graph_cuts(checkpoint: Path | None, device: str) -> LoadedMethod:
-    """The method; it has no weights and computes on the CPU.
-
-    Raises:
-        InvalidInput: A checkpoint was given.
-    """
-    if checkpoint is not None:
-        raise InvalidInput("The method graph_cuts has no weights; leave --checkpoint out.")
-    settings = (
-        f"intensity {INTENSITY_WEIGHT:g}, position {POSITION_WEIGHT:g}, "
-        f"surroundings {SURROUNDINGS_MM:g} mm, {BINS} bins, "
-        f"margin {MARGIN_MM:g} mm, {MAX_VOXELS} voxels"
-    )
-    return LoadedMethod("graph_cuts", GraphCuts(), settings, torch.device("cpu"))
