@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeInt,
+    PositiveFloat,
     PositiveInt,
     ValidationError,
     field_validator,
@@ -83,6 +84,25 @@ class ClickConfig(_Section):
         if numbers[0] > numbers[1]:
             raise ValueError("the fewest come first, then the most")
         return numbers
+
+
+class RelabellingConfig(_Section):
+    """Regions that change sides in the ground truth; see :mod:`train.relabelling`.
+
+    Not in the paper.
+    """
+
+    share: Share = 0.0
+    """Share of samples with relabelled regions, among those with more than one round. The answer
+    without a click (``loss.first_mask_weight``) always learns the true lesion."""
+    regions: tuple[PositiveInt, PositiveInt] = (1, 2)
+    """Fewest and most regions."""
+    radius_mm: tuple[PositiveFloat, PositiveFloat] = (10.0, 35.0)
+    """Smallest and largest extent of a region from the voxel that it starts at."""
+    contrast: tuple[PositiveFloat, PositiveFloat] = (0.4, 1.5)
+    """How far, in normalised intensities, a region that looks alike may differ from that voxel."""
+    rim_mm: tuple[PositiveFloat, PositiveFloat] = (3.0, 10.0)
+    """How far a stretch of rim moves."""
 
 
 class LossConfig(_Section):
@@ -211,6 +231,7 @@ class ExperimentConfig(_Section):
     data: DataConfig
     augmentation: AugmentationConfig = AugmentationConfig()
     clicks: ClickConfig = ClickConfig()
+    relabelling: RelabellingConfig = RelabellingConfig()
     loss: LossConfig = LossConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     synthetic: SyntheticConfig | None = None

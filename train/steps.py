@@ -12,6 +12,7 @@ from caiseg.network import CAISeg, ScanFeatures
 from train.config import ExperimentConfig
 from train.focus_guided_loss import batch_focus_weights
 from train.losses import click_loss, pretraining_loss, training_loss
+from train.relabelling import relabelled_batch
 from train.rounds import rounds_of_step, simulate_rounds
 
 Phase = Literal["pretrain", "interactive"]
@@ -63,8 +64,9 @@ class TrainingStep(nn.Module):
         rounds = rounds_of_step(self.config, step)
         seeds = [(self.config.seed, *key) for key in batch["key"].tolist()]
         with record_function(ROUNDS):
+            target = relabelled_batch(batch, rounds, seeds, self.config.relabelling)
             state = simulate_rounds(
-                network, features, lesion, batch["spacing"], self.config.clicks, rounds, seeds
+                network, features, target, batch["spacing"], self.config.clicks, rounds, seeds
             )
         with record_function(LAST_ROUND):
             cells = state.cells(network, lesion.device)
@@ -73,9 +75,9 @@ class TrainingStep(nn.Module):
             coarse = network.classify(output.adjusted, features.head_features, lesion.shape[2:])
             logits, settings = output.logits.float(), self.config.loss
             weights = batch_focus_weights(
-                state.clicks, lesion, batch["spacing"], settings.focus_lambda
+                state.clicks, target, batch["spacing"], settings.focus_lambda
             )
-            loss = training_loss(logits, coarse.float(), lesion, weights, mu, settings)
+            loss = training_loss(logits, coarse.float(), target, weights, mu, settings)
             if settings.click_weight > 0:
                 loss = loss + settings.click_weight * click_loss(logits, state.clicks)
         if settings.first_mask_weight > 0:

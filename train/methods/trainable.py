@@ -26,6 +26,7 @@ from train.methods.mideepseg import MIDeepSeg
 from train.methods.patchwise import EncodedScanTiles, OpenScan, PatchwiseScan
 from train.methods.ritm3d import Ritm3D
 from train.methods.vnet import VNetAlone
+from train.relabelling import relabelled_batch
 from train.rounds import SimulatedRounds, play_rounds, rounds_of_step
 from train.steps import Phase, TrainingStep
 
@@ -104,11 +105,12 @@ class ClickNetworkStep(nn.Module):
 
     def _interactive(self, batch: dict[str, Tensor], step: int, mu: float) -> Tensor:
         """Eq. 11 after a random number of simulated rounds, each a full forward pass."""
-        lesion, settings = batch["lesion"], self.config.loss
+        settings, rounds = self.config.loss, rounds_of_step(self.config, step)
+        seeds = [(self.config.seed, *key) for key in batch["key"].tolist()]
+        lesion = relabelled_batch(batch, rounds, seeds, self.config.relabelling)
         state = play_rounds(
             lambda rounds: self._answer(batch, rounds), lesion, batch["spacing"],
-            self.config.clicks, rounds_of_step(self.config, step),
-            [(self.config.seed, *key) for key in batch["key"].tolist()],
+            self.config.clicks, rounds, seeds,
         )  # fmt: skip
         logits = self._answer(batch, state).float()
         weights = batch_focus_weights(state.clicks, lesion, batch["spacing"], settings.focus_lambda)
