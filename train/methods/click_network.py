@@ -10,8 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from caiseg.network import initialise_he
 from caiseg.network_config import NetworkConfig
 from caiseg.vnet import VNet
 from train.methods.click_maps import ClickPoints
@@ -48,6 +50,33 @@ class ClickNetwork(nn.Module, ABC):
 
         Returns:
             Foreground logits ``(N, 1, I, J, K)``.
+        """
+
+
+class ClickMapNetwork(ClickNetwork):
+    """VNet on four channels: scan, background map, foreground map, previous mask.
+
+    How clicks become maps is all that such methods differ in.
+    """
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__(config)
+        self.backbone = build_vnet(config, input_channels=4)
+        self.apply(initialise_he)
+
+    def forward(
+        self, scan: Tensor, clicks: Sequence[ClickPoints], previous_mask: Tensor, spacing: Tensor
+    ) -> Tensor:
+        """Foreground logits ``(N, 1, I, J, K)``."""
+        maps = self.click_maps(scan, clicks, spacing)
+        return self.backbone(torch.cat((scan, maps, previous_mask), dim=1))  # type: ignore[no-any-return]
+
+    @abstractmethod
+    def click_maps(self, scan: Tensor, clicks: Sequence[ClickPoints], spacing: Tensor) -> Tensor:
+        """Clicks as images; arguments as in :meth:`forward`.
+
+        Returns:
+            ``(N, 2, I, J, K)`` in [0, 1], background first, as in :mod:`train.methods.click_maps`.
         """
 
 

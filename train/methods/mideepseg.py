@@ -14,32 +14,17 @@ import torch
 from torch import Tensor
 
 from caiseg.clicks import Label
-from caiseg.network import initialise_he
-from caiseg.network_config import NetworkConfig
 from train.methods.click_maps import ClickPoints
-from train.methods.click_network import ClickNetwork, build_vnet
+from train.methods.click_network import ClickMapNetwork
 from train.methods.geodesic import exponentialised_geodesic
 
 
-class MIDeepSeg(ClickNetwork):
-    """VNet on four channels: scan, background and foreground closeness, previous mask."""
+class MIDeepSeg(ClickMapNetwork):
+    """VNet that sees how close a voxel is to the clicks through the image."""
 
-    def __init__(self, config: NetworkConfig):
-        super().__init__(config)
-        self.backbone = build_vnet(config, input_channels=4)
-        self.apply(initialise_he)
-
-    def forward(
-        self, scan: Tensor, clicks: Sequence[ClickPoints], previous_mask: Tensor, spacing: Tensor
-    ) -> Tensor:
-        """Foreground logits ``(N, 1, I, J, K)``."""
-        closeness = self._closeness(scan, clicks, spacing)
-        return self.backbone(torch.cat((scan, closeness, previous_mask), dim=1))  # type: ignore[no-any-return]
-
-    @staticmethod
     @torch.no_grad()
-    def _closeness(scan: Tensor, clicks: Sequence[ClickPoints], spacing: Tensor) -> Tensor:
-        """Maps ``(N, 2, I, J, K)`` of background and foreground clicks."""
+    def click_maps(self, scan: Tensor, clicks: Sequence[ClickPoints], spacing: Tensor) -> Tensor:
+        """Closeness ``(N, 2, I, J, K)`` to background and foreground clicks."""
         seeds = torch.zeros((len(scan), 2, *scan.shape[2:]), device=scan.device)
         for sample, points in enumerate(clicks):
             for label in Label:

@@ -9,30 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
-from caiseg.network import initialise_he
-from caiseg.network_config import NetworkConfig
 from train.methods.click_maps import ClickPoints, disk_maps
-from train.methods.click_network import ClickNetwork, build_vnet
+from train.methods.click_network import ClickMapNetwork
 
 DISK_RADIUS_MM = 5.0
 """RITM's disks have a radius of 5 pixels."""
 
 
-class Ritm3D(ClickNetwork):
-    """VNet on four channels: scan, background disks, foreground disks, previous mask."""
+class Ritm3D(ClickMapNetwork):
+    """VNet that sees clicks as disks."""
 
-    def __init__(self, config: NetworkConfig):
-        super().__init__(config)
-        self.backbone = build_vnet(config, input_channels=4)
-        self.apply(initialise_he)
-
-    def forward(
-        self, scan: Tensor, clicks: Sequence[ClickPoints], previous_mask: Tensor, spacing: Tensor
-    ) -> Tensor:
-        """Foreground logits ``(N, 1, I, J, K)``."""
+    def click_maps(self, scan: Tensor, clicks: Sequence[ClickPoints], spacing: Tensor) -> Tensor:
+        """Disks ``(N, 2, I, J, K)`` around background and foreground clicks."""
         shape = (scan.shape[2], scan.shape[3], scan.shape[4])
-        disks = disk_maps(clicks, shape, spacing, DISK_RADIUS_MM)
-        return self.backbone(torch.cat((scan, disks, previous_mask), dim=1))  # type: ignore[no-any-return]
+        return disk_maps(clicks, shape, spacing, DISK_RADIUS_MM)
