@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from caiseg.feature_clustering import ClickCells
-from caiseg.tiling import EncodedTiles, Tile, blending_window, pad_to_strides
+from caiseg.patches import blending_window, pad_to_strides
+from caiseg.tiling import EncodedTiles, Tile
 
 
 @dataclass(frozen=True)

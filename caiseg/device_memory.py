@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from caiseg.interpolation import Box
 from caiseg.network import CAISeg
-from caiseg.tiling import EncodedTiles, patch_boxes
+from caiseg.patches import patch_boxes
+from caiseg.tiling import EncodedTiles
 
 SMALLEST_PATCH = 32
 """Patches are not made smaller than this before another device is tried."""
@@ -24,6 +26,7 @@ def encode_within_memory(
     *,
     dense: bool | None = None,
     first: Sequence[float] | None = None,
+    preview: Callable[[Box, Tensor], None] | None = None,
 ) -> tuple[EncodedTiles, tuple[str, ...]]:
     """Encode a scan; where memory does not suffice in smaller patches, and at last on the CPU.
 
@@ -37,6 +40,7 @@ def encode_within_memory(
         progress: Called with the share of work done, in (0, 1].
         dense: See :class:`caiseg.tiling.EncodedTiles`.
         first: Voxel in whose neighbourhood to begin.
+        preview: See :class:`caiseg.tiling.EncodedTiles`; begins anew with smaller patches.
 
     Returns:
         The tiles, and what a person should know about how they were made.
@@ -52,7 +56,7 @@ def encode_within_memory(
         try:
             tiles = EncodedTiles(
                 network, image, spacing, patch, progress,
-                dense=dense, storage=storage, first=first,
+                dense=dense, storage=storage, first=first, preview=preview,
             )  # fmt: skip
         except torch.OutOfMemoryError:
             if _is_last_resort(image.device):

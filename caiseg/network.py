@@ -34,6 +34,12 @@ class ScanFeatures:
         """The same values, cut from the graph."""
         return ScanFeatures(self.features.detach(), self.skip.detach(), self.head_features.detach())
 
+    def to(self, device: torch.device) -> ScanFeatures:
+        """The same values on another device."""
+        return ScanFeatures(
+            self.features.to(device), self.skip.to(device), self.head_features.to(device)
+        )
+
     def stored(self, dtype: torch.dtype) -> ScanFeatures:
         """The same values to keep: in another floating type, the channels of a place together.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +18,7 @@ from caiseg.coarse_prediction import ModelClicks, coarse_logits
 from caiseg.device_memory import encode_within_memory
 from caiseg.errors import InvalidInput
 from caiseg.grids import ScanGrids, Shape, resample_to_display
+from caiseg.growing_mask import GrowingMask
 from caiseg.interpolation import interpolate_box, mask_to_model, whole_box, write_mask
 from caiseg.network import CAISeg
 from caiseg.preprocessing import PreprocessingConfig, preprocess
@@ -50,6 +51,11 @@ class EncodedScan:
     def nbytes(self) -> int:
         """Bytes of memory that the features hold."""
         return self.tiles.nbytes + self.first_mask.nbytes
+
+    def on_cpu(self) -> EncodedScan:
+        """The same scan on the CPU, for a GPU that has no memory left to answer clicks in."""
+        notice = "The GPU had too little memory for a click; this scan goes on on the CPU, slower."
+        return replace(self, tiles=self.tiles.on_cpu(), notices=(*self.notices, notice))
 
 
 class SegmentationResult:
@@ -186,6 +192,7 @@ class CAISegPredictor:
         progress: Callable[[float], None] | None = None,
         *,
         first: Sequence[float] | None = None,
+        preview: Callable[[Callable[[], npt.NDArray[np.bool_]]], None] | None = None,
     ) -> EncodedScan:
         """Compute everything that does not depend on clicks.
 
@@ -193,6 +200,8 @@ class CAISegPredictor:
             volume: The scan.
             progress: Called with the share of the work done, in (0, 1].
             first: Display voxel near which to begin, the one in view; it changes no mask.
+            preview: Called after each patch but the last, with a function that gives the first
+                mask ``(I, J, K)`` as far as it is known; only asking for it costs time.
 
         Raises:
             InvalidInput: The scan is too large at this checkpoint's voxel size.
@@ -203,9 +212,10 @@ class CAISegPredictor:
         )
         spacing = torch.tensor(grids.model.spacing, dtype=torch.float32, device=self.device)
         near = None if first is None else grids.display_to_model(first).tolist()
+        growing = None if preview is None else GrowingMask(grids.display.shape, preview)
         tiles, notices = encode_within_memory(
             self.network, image, spacing, self.preprocessing.patch_size, progress,
-            dense=self.dense, first=near,
+            dense=self.dense, first=near, preview=growing,
         )  # fmt: skip
         first_mask = np.zeros(grids.display.shape, dtype=bool)
         write_mask(first_mask, tiles.blend({}), whole_box(tiles.shape))

@@ -7,8 +7,7 @@ All arrays here lie on the model grid.
 
 from __future__ import annotations
 
-import itertools
-import math
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,9 +19,7 @@ from caiseg.changed_blocks import BLOCK, BlockwiseLastStage, changed_blocks
 from caiseg.feature_clustering import ClickCells, ClusteredAffinity
 from caiseg.interpolation import Box
 from caiseg.network import CAISeg, ScanFeatures
-
-OVERLAP = 0.25
-"""Least share of a patch that neighbouring patches have in common, along each axis."""
+from caiseg.patches import axis_weights, distance, pad_to_strides, patch_boxes, ramp
 
 
 @dataclass(frozen=True)
@@ -40,6 +37,15 @@ class Tile:
     features: ScanFeatures
     padded_logits: Tensor
     tolerated: Tensor
+
+    def to(self, device: torch.device) -> Tile:
+        """The same patch on another device."""
+        return Tile(
+            self.box,
+            self.features.to(device),
+            self.padded_logits.to(device),
+            self.tolerated.to(device),
+        )
 
     @property
     def base_logits(self) -> Tensor:
@@ -82,6 +88,9 @@ class EncodedTiles:
         storage: Type that the features are kept in. Half precision halves the memory; the answer
             without clicks is computed from what is kept, so that all answers agree.
         first: Voxel in whose neighbourhood to begin; every order gives the same tiles.
+        preview: Called after each patch but the last with its box and with the foreground logits
+            ``(I, J, K)`` of the patches so far. They are on their way to the blend: where a patch
+            is still missing only their sign counts, and 0 stands for nothing known yet.
     """
 
     def __init__(
@@ -95,6 +104,7 @@ class EncodedTiles:
         dense: bool | None = None,
         storage: torch.dtype = torch.float32,
         first: Sequence[float] | None = None,
+        preview: Callable[[Box, Tensor], None] | None = None,
     ):
         self.network = network
         self.shape = (image.shape[0], image.shape[1], image.shape[2])
@@ -106,16 +116,21 @@ class EncodedTiles:
         self._blockwise = BlockwiseLastStage(stage, network.feature_stride)
         self._bound = AnswerBound(stage, network.feature_stride)
         boxes = patch_boxes(self.shape, patch_size, self._strides)
+        self._weights = [weights.to(image.device) for weights in axis_weights(boxes, self.shape)]
+        self._base = torch.zeros(self.shape, device=image.device)
         encoded: dict[int, Tile] = {}
-        for index in sorted(range(len(boxes)), key=lambda n: _distance(boxes[n], first)):
+        for index in sorted(range(len(boxes)), key=lambda n: distance(boxes[n], first)):
             encoded[index] = self._encode(image[boxes[index]], boxes[index])
+            if preview is not None and len(encoded) < len(boxes):
+                self._add_to_base(encoded[index])
+                preview(boxes[index], self._base)
             if progress is not None:
                 progress(len(encoded) / len(boxes))
         self.tiles = [encoded[index] for index in range(len(boxes))]
-        self._weights = [weights.to(image.device) for weights in _axis_weights(boxes, self.shape)]
-        self._base = torch.zeros(self.shape, device=image.device)
+        # Anew and in one order, because sums depend on it in their last bits.
+        self._base.zero_()
         for tile in self.tiles:
-            self._base[tile.box] += self._share(tile.box) * tile.base_logits
+            self._add_to_base(tile)
 
     @property
     def device(self) -> torch.device:
@@ -126,6 +141,20 @@ class EncodedTiles:
     def nbytes(self) -> int:
         """Bytes of memory that the tiles hold."""
         return sum(tile.nbytes for tile in self.tiles) + self._base.nbytes
+
+    def on_cpu(self) -> EncodedTiles:
+        """The same tiles, for a GPU that has no memory left to answer in."""
+        cpu = torch.device("cpu")
+        moved = copy.copy(self)
+        moved.network = copy.deepcopy(self.network).to(cpu)
+        stage = moved.network.backbone.last_stage
+        moved._blockwise = BlockwiseLastStage(stage, moved.network.feature_stride)
+        moved._bound = AnswerBound(stage, moved.network.feature_stride)
+        moved.spacing, moved._base = self.spacing.to(cpu), self._base.to(cpu)
+        moved._weights = [weights.to(cpu) for weights in self._weights]
+        moved.tiles = [tile.to(cpu) for tile in self.tiles]
+        moved.dense = False
+        return moved
 
     @torch.inference_mode()
     def answer(
@@ -193,6 +222,9 @@ class EncodedTiles:
         tolerated[:i, :j, :k] = tolerated_change(logits[:i, :j, :k])
         return Tile(box, features, logits, tolerated)
 
+    def _add_to_base(self, tile: Tile) -> None:
+        self._base[tile.box] += self._share(tile.box) * tile.base_logits
+
     def _answer_densely(self, tile: Tile, clicks: ClickCells, mask: Tensor) -> TileAnswer:
         features = tile.features.stored(torch.float32)
         output = self.network.answer(features, [clicks], mask[None, None], self.spacing[None])
@@ -209,85 +241,12 @@ class EncodedTiles:
     def _share(self, box: Box, part: Box | None = None) -> Tensor:
         """A tile's share of the blend in a part of its box, ``(I, J, K)``."""
         weights = (
-            _ramp(whole, size)[_inner(cut, whole)].to(total.device) / total[cut]
+            ramp(whole, size)[_inner(cut, whole)].to(total.device) / total[cut]
             for whole, cut, size, total in zip(
                 box, part or box, self.shape, self._weights, strict=True
             )
         )
         return torch.einsum("i,j,k->ijk", *weights)
-
-
-def patch_boxes(
-    shape: Sequence[int], patch_size: Sequence[int], strides: Sequence[int]
-) -> list[Box]:
-    """Boxes that cover ``shape``, of at most ``patch_size`` rounded up to the total stride."""
-    patch = [_round_up(size, stride) for size, stride in zip(patch_size, strides, strict=True)]
-    return tile_boxes(shape, patch)
-
-
-def padded_size(shape: Sequence[int], strides: Sequence[int]) -> tuple[int, int, int]:
-    """Size that the total stride divides, at least two cells of the coarsest grid a side.
-
-    A single cell would leave instance normalisation without a variance.
-    """
-    i, j, k = (
-        max(_round_up(size, stride), 2 * stride)
-        for size, stride in zip(shape, strides, strict=True)
-    )
-    return i, j, k
-
-
-def pad_to_strides(part: Tensor, strides: Sequence[int], value: float) -> Tensor:
-    """Append voxels at the far ends so that the total stride divides ``(I, J, K)``."""
-    missing = [
-        size - have for size, have in zip(padded_size(part.shape, strides), part.shape, strict=True)
-    ]
-    flat = [amount for extra in reversed(missing) for amount in (0, extra)]
-    return torch.nn.functional.pad(part, flat, value=value)
-
-
-def tile_boxes(shape: Sequence[int], patch: Sequence[int]) -> list[Box]:
-    """Boxes of at most ``patch`` voxels that cover ``shape``, evenly spaced and overlapping."""
-    axes = []
-    for size, length in zip(shape, patch, strict=True):
-        if size <= length:
-            axes.append([slice(0, size)])
-            continue
-        step = int(length * (1 - OVERLAP))
-        count = 1 + -(-(size - length) // step)
-        starts = [round(n * (size - length) / (count - 1)) for n in range(count)]
-        axes.append([slice(start, start + length) for start in starts])
-    return [(i, j, k) for i, j, k in itertools.product(*axes)]
-
-
-def blending_window(box: Box, shape: Sequence[int]) -> Tensor:
-    """Blending weights: 1 at the middle of a tile, falling to its inner borders, never 0."""
-    ramps = (_ramp(part, size) for part, size in zip(box, shape, strict=True))
-    return torch.einsum("i,j,k->ijk", *ramps)
-
-
-def _ramp(part: slice, size: int) -> Tensor:
-    """The factor of :func:`blending_window` along one axis."""
-    length = part.stop - part.start
-    place = torch.arange(length) + 0.5
-    low = place if part.start > 0 else torch.full_like(place, torch.inf)
-    high = length - place if part.stop < size else torch.full_like(place, torch.inf)
-    border: Tensor = torch.minimum(low, high) / (length * OVERLAP)
-    return border.clamp(max=1.0)
-
-
-def _axis_weights(boxes: Sequence[Box], shape: Sequence[int]) -> list[Tensor]:
-    """Sums of all tiles' ramps along each axis.
-
-    Tiles lie on a grid, so that the sum of their windows is the product of these.
-    """
-    totals = []
-    for axis, size in enumerate(shape):
-        total = torch.zeros(size)
-        for start, stop in sorted({(box[axis].start, box[axis].stop) for box in boxes}):
-            total[start:stop] += _ramp(slice(start, stop), size)
-        totals.append(total)
-    return totals
 
 
 def _cover(blocks: Tensor, tile: Box) -> list[Box]:
@@ -317,14 +276,3 @@ def _cut(padded: Tensor, box: Box) -> Tensor:
     """Without what was appended to the last three axes."""
     i, j, k = (part.stop - part.start for part in box)
     return padded[..., :i, :j, :k]
-
-
-def _distance(box: Box, voxel: Sequence[float] | None) -> float:
-    """Distance from a voxel to the middle of a box."""
-    if voxel is None:
-        return 0.0
-    return math.dist([(part.start + part.stop) / 2 for part in box], voxel)
-
-
-def _round_up(size: int, stride: int) -> int:
-    return -(-size // stride) * stride

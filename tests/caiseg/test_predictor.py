@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -131,6 +132,67 @@ def test_encoding_reports_its_progress(predictor: CAISegPredictor, volume: Volum
 
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
+
+
+@pytest.fixture(scope="module")
+def patchwise(tmp_path_factory: pytest.TempPathFactory) -> tuple[CAISegPredictor, Volume]:
+    """A checkpoint whose patches are smaller than the scan."""
+    folder = tmp_path_factory.mktemp("patchwise")
+    path = write_small_checkpoint(
+        folder / "tiles.safetensors", spacing=(1.5, 1.5, 4.5), patch_size=(32, 48, 16)
+    )
+    volume = load_volume(write_scan(folder / "long.nii.gz", shape=(90, 48, 12)))
+    return CAISegPredictor.from_checkpoint(path), volume
+
+
+def test_the_first_mask_grows_patch_by_patch_and_is_final_where_all_patches_are_done(
+    patchwise: tuple[CAISegPredictor, Volume],
+) -> None:
+    predictor, volume = patchwise
+    grown: list[npt.NDArray[np.bool_]] = []
+    shown = predictor.encode(
+        volume, first=(89, 20, 5), preview=lambda mask: grown.append(mask())
+    ).first_mask
+
+    assert len(grown) == 3
+    assert grown[0].any(), "the stand-in finds something in the first patch"
+    assert not grown[0][:40].any(), "only what is near the view is known by then"
+    # The last two patches from the far end reach down to voxel 38 and blend with nothing below.
+    np.testing.assert_array_equal(grown[-1][64:], shown[64:])
+    np.testing.assert_array_equal(shown, predictor.encode(volume).first_mask)
+
+
+def test_the_first_mask_is_made_only_for_those_who_ask(
+    patchwise: tuple[CAISegPredictor, Volume],
+    scan: EncodedScan,
+    predictor: CAISegPredictor,
+    volume: Volume,
+) -> None:
+    several, long = patchwise
+    offers: list[Callable[[], npt.NDArray[np.bool_]]] = []
+    quiet = several.encode(long, preview=offers.append)
+    asked = several.encode(long, preview=lambda mask: mask())
+    assert len(offers) == len(quiet.tiles.tiles) - 1
+    np.testing.assert_array_equal(quiet.first_mask, asked.first_mask)
+    offers.clear()
+    predictor.encode(volume, preview=offers.append)
+    assert offers == [], "a single patch is shown when it is done"
+
+
+def test_a_scan_answers_the_same_after_it_was_moved_to_the_cpu(
+    patchwise: tuple[CAISegPredictor, Volume],
+) -> None:
+    predictor, volume = patchwise
+    scan = predictor.encode(volume)
+    moved = scan.on_cpu()
+    previous = np.zeros(scan.shape, dtype=bool)
+    clicks = [Click((45, 20, 5), Label.FOREGROUND), Click((60, 30, 8), Label.BACKGROUND)]
+    expected = predictor.segment(scan, clicks, previous)
+    np.testing.assert_array_equal(
+        predictor.segment(moved, clicks, previous).probability, expected.probability
+    )
+    assert scan.notices == ()
+    assert ["CPU" in notice for notice in moved.notices] == [True]
 
 
 def test_features_are_counted_in_bytes(scan: EncodedScan) -> None:

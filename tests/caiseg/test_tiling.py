@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from caiseg import tiling
+from caiseg import patches
 from caiseg.feature_clustering import ClickCells
 from caiseg.interpolation import Box
 from caiseg.network import CAISeg
 from caiseg.network_config import THICK_SLICES, NetworkConfig
-from caiseg.tiling import OVERLAP, EncodedTiles, tile_boxes
+from caiseg.patches import OVERLAP, tile_boxes
+from caiseg.tiling import EncodedTiles
 
 SPACING = torch.tensor([1.5, 1.5, 4.0])
 FORE = 1
@@ -46,10 +47,10 @@ def contains(box: Box, voxel: tuple[int, int, int]) -> bool:
 
 
 sizes = st.tuples(*[st.integers(1, 90)] * 3)
-patches = st.tuples(*[st.integers(16, 48)] * 3)
+patch_sizes = st.tuples(*[st.integers(16, 48)] * 3)
 
 
-@given(shape=sizes, patch=patches)
+@given(shape=sizes, patch=patch_sizes)
 @settings(deadline=None, max_examples=60)
 def test_tiles_cover_every_voxel_and_stay_inside(
     shape: tuple[int, int, int], patch: tuple[int, int, int]
@@ -143,7 +144,7 @@ def test_the_order_of_tiles_does_not_matter(
     image, mask = scan(60, 40, 16), torch.zeros(60, 40, 16)
     forward = EncodedTiles(network, image, SPACING, (32, 32, 16))
     ordered = tile_boxes
-    monkeypatch.setattr(tiling, "tile_boxes", lambda *sizes: ordered(*sizes)[::-1])
+    monkeypatch.setattr(patches, "tile_boxes", lambda *sizes: ordered(*sizes)[::-1])
     backward = EncodedTiles(network, image, SPACING, (32, 32, 16))
     assert forward.tiles[0].box == backward.tiles[-1].box
     torch.testing.assert_close(forward.blend({}), backward.blend({}), rtol=1e-5, atol=1e-6)

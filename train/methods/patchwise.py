@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from caiseg.network import CAISeg
-from caiseg.tiling import EncodedTiles, blending_window, pad_to_strides, patch_boxes
+from caiseg.patches import blending_window, pad_to_strides, patch_boxes
+from caiseg.tiling import EncodedTiles
 from train.methods.click_maps import ClickPoints
 from train.methods.click_network import ClickNetwork
 

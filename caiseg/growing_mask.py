@@ -1,0 +1,48 @@
+"""The first mask of a scan while its patches are being encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from caiseg.grids import Shape
+from caiseg.interpolation import Box, write_mask
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+class GrowingMask:
+    """Brings finished patches to the display grid when somebody asks for them.
+
+    Called with what :class:`caiseg.tiling.EncodedTiles` tells after a patch.
+
+    Args:
+        shape: Size ``(I, J, K)`` of the display grid.
+        show: Told after each patch; may call what it is given to get the mask so far.
+    """
+
+    def __init__(self, shape: Shape, show: Callable[[Callable[[], BoolArray]], None]):
+        self._mask: BoolArray = np.zeros(shape, dtype=bool)
+        self._show = show
+        self._waiting: list[Box] = []
+
+    def __call__(self, box: Box, logits: Tensor) -> None:
+        """Take note of a finished patch.
+
+        Args:
+            box: Where it lies on the model grid.
+            logits: Foreground logits ``(I, J, K)`` of all patches so far, on the model grid.
+        """
+        self._waiting.append(box)
+        self._show(lambda: self._brought_up_to_date(logits))
+
+    @torch.inference_mode()
+    def _brought_up_to_date(self, logits: Tensor) -> BoolArray:
+        for box in self._waiting:
+            write_mask(self._mask, logits, box)
+        self._waiting.clear()
+        return self._mask.copy()
