@@ -25,7 +25,7 @@ class GrowingMask:
         show: Told after each patch; may call what it is given to get the mask so far.
     """
 
-    def __init__(self, shape: Shape, show: Callable[[Callable[[], BoolArray]], None]):
+    def __init__(self, shape: Shape, show: Callable[[Callable[[], BoolArray]], object]):
         self._mask: BoolArray = np.zeros(shape, dtype=bool)
         self._show = show
         self._waiting: list[Box] = []
@@ -40,9 +40,9 @@ class GrowingMask:
         self._waiting.append(box)
         self._show(lambda: self._brought_up_to_date(logits))
 
-    @torch.inference_mode()
     def _brought_up_to_date(self, logits: Tensor) -> BoolArray:
-        for box in self._waiting:
-            write_mask(self._mask, logits, box)
+        with torch.inference_mode():
+            for box in self._waiting:
+                write_mask(self._mask, logits, box)
         self._waiting.clear()
         return self._mask.copy()

@@ -192,7 +192,7 @@ class CAISegPredictor:
         progress: Callable[[float], None] | None = None,
         *,
         first: Sequence[float] | None = None,
-        preview: Callable[[Callable[[], npt.NDArray[np.bool_]]], None] | None = None,
+        preview: Callable[[Callable[[], npt.NDArray[np.bool_]]], object] | None = None,
     ) -> EncodedScan:
         """Compute everything that does not depend on clicks.
 
