@@ -45,4 +45,5 @@ class GrowingMask:
             for box in self._waiting:
                 write_mask(self._mask, logits, box)
         self._waiting.clear()
-        return self._mask.copy()
+        so_far: BoolArray = self._mask.copy()
+        return so_far
