@@ -19,7 +19,7 @@ from train.board import Board
 from train.config import ExperimentConfig
 from train.dataset import CaseSource, TrainingSamples
 from train.loading import epoch_batches, split_batch
-from train.methods.trainable import Network, build_network, training_step
+from train.methods.trainable import Network, build_network, initial_weights, training_step
 from train.pictures import validation_picture
 from train.prepared import PreparedCase
 from train.run_folder import RunFolder, cpu_copy
@@ -117,23 +117,17 @@ class Trainer:
     def start_from(self, weights: Network) -> None:
         """Begin with the weights of a trained network instead of random ones.
 
+        Args:
+            weights: A network of the same method, or a VNet alone, which every method has as its
+                backbone; see :func:`train.methods.trainable.initial_weights`.
+
         Raises:
             InvalidInput: The network is another method's or has other sizes than the config's.
         """
-        if type(weights) is not type(self.network):
-            raise InvalidInput(
-                f"The checkpoint to start from holds no network of {self.config.method}; choose "
-                "one of that method, or name the checkpoint's with --method."
-            )
-        try:
-            self.network.load_state_dict(weights.state_dict())
-        except RuntimeError:
-            raise InvalidInput(
-                "The checkpoint to start from holds a network of other sizes than the config's; "
-                "give the config the checkpoint's network section."
-            ) from None
+        initial = initial_weights(self.network, weights)
+        self.network.load_state_dict(initial)
         if self.average is not None:
-            self.average.module.load_state_dict(weights.state_dict())
+            self.average.module.load_state_dict(initial)
 
     @property
     def steps_done(self) -> int:

@@ -28,7 +28,8 @@ def fit_command(
     ] = None,
     resume: Annotated[bool, typer.Option(help="Continue the run in that folder.")] = False,
     init: Annotated[
-        Path | None, typer.Option(help="Checkpoint whose weights to start from.")
+        Path | None,
+        typer.Option(help="Checkpoint to start from: the method's own, or vnet's as backbone."),
     ] = None,
     override: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")

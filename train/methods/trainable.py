@@ -41,6 +41,9 @@ NETWORKS: dict[str, type[CAISeg] | type[ClickNetwork]] = {
 }
 """What ``python -m train fit --method`` trains."""
 
+FIRST_WEIGHTS = "backbone.input_stage.unit.0.weight"
+"""The convolution that scan and click maps enter."""
+
 
 def build_network(method: str, config: NetworkConfig) -> Network:
     """The untrained network of a method.
@@ -51,6 +54,40 @@ def build_network(method: str, config: NetworkConfig) -> Network:
     if method not in NETWORKS:
         raise InvalidInput(f"'{method}' is not trained here; choose {', '.join(NETWORKS)}.")
     return NETWORKS[method](config)
+
+
+def initial_weights(network: Network, trained: Network) -> dict[str, Tensor]:
+    """Weights for ``network`` to start from.
+
+    Every method has CAISeg's VNet, so that one pre-training without clicks can serve all of them.
+    Input channels that the trained VNet does not have start at zero, which makes the first answer
+    that of the trained one (Sofiiuk et al. 2022 start RITM so).
+
+    Args:
+        network: Untrained; what the trained one does not have is taken from it.
+        trained: A network of the same method, or a VNet alone.
+
+    Raises:
+        InvalidInput: The trained network is of another method or of other sizes.
+    """
+    initial = network.state_dict()
+    if not isinstance(trained, type(network) | VNetAlone):
+        raise InvalidInput(
+            "The checkpoint to start from holds a network of another method; choose one of the "
+            "same method or of vnet, or name the checkpoint's with --method."
+        )
+    for name, weights in trained.state_dict().items():
+        if name == FIRST_WEIGHTS and name in initial:
+            missing = max(initial[name].shape[1] - weights.shape[1], 0)
+            padding = weights.new_zeros((len(weights), missing, *weights.shape[2:]))
+            weights = torch.cat((weights, padding), dim=1)
+        if name not in initial or initial[name].shape != weights.shape:
+            raise InvalidInput(
+                "The checkpoint to start from holds a network of other sizes than the config's; "
+                "give the config the checkpoint's network section."
+            )
+        initial[name] = weights
+    return initial
 
 
 def training_step(network: Network, config: ExperimentConfig) -> nn.Module:

@@ -18,7 +18,13 @@ from train.methods.click_maps import ClickPoints
 from train.methods.click_network import ClickNetwork
 from train.methods.dins3d import Dins3D
 from train.methods.patchwise import PatchwiseScan
-from train.methods.trainable import NETWORKS, build_network, open_scan, training_step
+from train.methods.trainable import (
+    NETWORKS,
+    build_network,
+    initial_weights,
+    open_scan,
+    training_step,
+)
 from train.run_folder import RunFolder
 from train.trainer import Trainer
 
@@ -151,12 +157,30 @@ def test_a_batch_is_learned_from_after_rounds_of_clicks(monkeypatch: pytest.Monk
     assert all(weight.grad is not None for weight in net.parameters())
 
 
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "vnet"])
+@torch.no_grad()
+def test_any_method_can_start_from_a_vnet_and_answers_first_as_it_does(name: str) -> None:
+    trained, fresh = network("vnet"), build_network(name, small_config().network).eval()
+    for weight in trained.parameters():
+        weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
+    fresh.load_state_dict(initial_weights(fresh, trained))
+    image = scan().expand(1, 1, *SHAPE)
+    nothing = torch.zeros_like(image)
+    expected = trained(image, [points()], nothing, SPACING)
+    answer = (
+        fresh.backbone(image)
+        if isinstance(fresh, CAISeg)
+        else fresh(image, [points()], nothing, SPACING)
+    )
+    torch.testing.assert_close(answer, expected)
+
+
 def test_weights_of_another_method_are_no_place_to_start_from(tmp_path: Path) -> None:
     config = experiment("ritm3d")
     trainer = Trainer(
         config, prepared_cases(1), [], RunFolder(tmp_path), Fabric(accelerator="cpu", devices=1)
     )
-    with pytest.raises(InvalidInput, match="holds no network of ritm3d"):
+    with pytest.raises(InvalidInput, match="another method"):
         trainer.start_from(network("mideepseg"))
 
 
