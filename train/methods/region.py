@@ -49,7 +49,7 @@ class Region:
             InvalidInput: A click lies outside the scan.
         """
         check_inside(clicks, volume.shape)
-        box = _box(clicks, volume.shape, volume.spacing)
+        box = box_around(clicks, volume, MARGIN_MM)
         part = np.ascontiguousarray(volume.data[box], dtype=np.float32)
         shape = _grid(part.shape, volume.spacing)
         coarse = torch.nn.functional.adaptive_avg_pool3d(torch.from_numpy(part)[None], shape)[0]
@@ -120,14 +120,17 @@ class Region:
         return faces
 
 
-def _box(clicks: Sequence[Click], shape: Shape, spacing: Spacing) -> tuple[slice, slice, slice]:
+def box_around(
+    clicks: Sequence[Click], volume: Volume, margin_mm: float
+) -> tuple[slice, slice, slice]:
+    """The box of the display grid that reaches so many mm beyond the outermost clicks."""
     voxels = np.array([click.voxel for click in clicks])
     i, j, k = (
         slice(
-            max(0, int(voxels[:, axis].min()) - math.ceil(MARGIN_MM / step)),
-            min(size, int(voxels[:, axis].max()) + math.ceil(MARGIN_MM / step) + 1),
+            max(0, int(voxels[:, axis].min()) - math.ceil(margin_mm / step)),
+            min(size, int(voxels[:, axis].max()) + math.ceil(margin_mm / step) + 1),
         )
-        for axis, (size, step) in enumerate(zip(shape, spacing, strict=True))
+        for axis, (size, step) in enumerate(zip(volume.shape, volume.spacing, strict=True))
     )
     return i, j, k
 

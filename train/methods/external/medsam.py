@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from caiseg.predictor import choose_device
 from caiseg.volume import Volume
 from train.methods.base import LoadedMethod, Segmentation
 from train.methods.external.library import require_library, require_weights, weights_hash
+from train.methods.region import box_around
 
 NAME = "medsam"
 SIDE = 1024
@@ -59,10 +59,10 @@ class MedSAM:
         """
         check_inside(clicks, scan.volume.shape)
         mask = np.zeros(scan.volume.shape, dtype=np.bool_)
-        foreground = [click.voxel for click in clicks if click.label is Label.FOREGROUND]
+        foreground = [click for click in clicks if click.label is Label.FOREGROUND]
         if not foreground:
             return Segmentation(mask)
-        i, j, k = _box(np.array(foreground), scan.volume)
+        i, j, k = box_around(foreground, scan.volume, MARGIN_MM)
         columns, rows = scan.volume.shape[:2]
         # In the picture, columns run to the patient's left and rows to the back: both backwards.
         corners = [columns - i.stop, rows - j.stop, columns - i.start, rows - j.start]
@@ -107,17 +107,6 @@ class MedSAMScan:
             mode="bicubic",
         )  # fmt: skip
         return picture.clamp(0, 1).repeat(1, 3, 1, 1)
-
-
-def _box(voxels: npt.NDArray[np.int64], volume: Volume) -> tuple[slice, slice, slice]:
-    i, j, k = (
-        slice(
-            max(0, int(voxels[:, axis].min()) - math.ceil(MARGIN_MM / step)),
-            min(size, int(voxels[:, axis].max()) + math.ceil(MARGIN_MM / step) + 1),
-        )
-        for axis, (size, step) in enumerate(zip(volume.shape, volume.spacing, strict=True))
-    )
-    return i, j, k
 
 
 def load_medsam(checkpoint: Path | None, device: str) -> LoadedMethod:
