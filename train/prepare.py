@@ -10,16 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from caiseg.errors import InvalidInput
+from train.bars import progress_bar
 from train.config import ExperimentConfig
 from train.examination import Examiner, Finding, refuse_repeated_scans
 from train.files import replacing
@@ -118,16 +111,8 @@ def _check_names(cases: Sequence[Case]) -> None:
 def _examine(
     config: ExperimentConfig, cases: Sequence[Case], options: PrepareOptions, console: Console
 ) -> list[Finding]:
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        console=console,
-    )
     examiner = Examiner(config, options.cache)
-    with progress:
+    with progress_bar(console) as progress:
         found = map_in_workers(examiner, cases, options.workers)
         return list(progress.track(found, total=len(cases), description="preparing"))
 

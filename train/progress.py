@@ -7,14 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+
+from train.bars import progress_bar
 
 
 @contextmanager
@@ -24,15 +18,7 @@ def training_progress(console: Console, name: str) -> Iterator[Callable[[dict[st
     Yields:
         What :class:`train.trainer.Trainer` reports to.
     """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    with Progress(*columns, console=console) as progress:
+    with progress_bar(console, note="loss") as progress:
         task = progress.add_task(name, total=None, loss="")
 
         def show(record: dict[str, Any]) -> None:

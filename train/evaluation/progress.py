@@ -5,14 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+
+from train.bars import progress_bar
 
 
 class EvaluationProgress:
@@ -28,15 +22,7 @@ class EvaluationProgress:
     """
 
     def __init__(self, console: Console, name: str, cases: int, rounds: int):
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[case]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
-            console=console,
-        )
+        self._progress = progress_bar(console, note="case", percent=True)
         self._rounds = rounds
         self._left = cases
         self._done = 0
