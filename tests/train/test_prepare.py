@@ -1,185 +1,35 @@
-"""``python -m train prepare``: what it finds, refuses, splits, writes and keeps."""
+"""``python -m train prepare``: what it splits, writes and keeps."""
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from caiseg.errors import InvalidInput
+from tests.train.command_line import run_train
 from tests.train.labelled_scans import (
-    SPACING,
     Voxels,
     labels,
-    save,
-    scan,
     small_config,
     write_decathlon,
     write_manifest_csv,
     write_nnunet,
 )
-from train.cli import main
-from train.config import ExperimentConfig
-from train.examination import Finding
-from train.files import CannotWrite, replacing
-from train.manifest import Case, read_manifest
-from train.prepare import PrepareOptions, prepare
+from tests.train.preparing import empty_mask, pair, prepare_here, split_json
+from train.manifest import read_manifest
 from train.prepared import prepare_case
-from train.workers import map_in_workers
-
-CONFIG = small_config()
-
-
-def pair(folder: Path, name: str, seed: int, patient: str | None = None, split: str = "") -> Case:
-    """A case that can be used, saved in ``folder``."""
-    image = save(folder / f"{name}.nii.gz", scan(seed))
-    mask = save(folder / f"{name}_mask.nii.gz", labels(1))
-    return Case(name, patient or name, image, mask, split)
-
-
-def prepare_here(
-    cases: list[Case], out: Path, config: ExperimentConfig = CONFIG, seed: int = 0
-) -> dict[str, Finding]:
-    findings = prepare(config, cases, PrepareOptions(out, seed, workers=0))
-    return {finding.case.name: finding for finding in findings}
-
-
-def split_json(out: Path) -> dict[str, object]:
-    document: dict[str, object] = json.loads((out / "split.json").read_text())
-    return document
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int | str | None:
-    """Exit status of the command line, run in this process, whose tables fit every sentence."""
-    monkeypatch.setenv("COLUMNS", "400")
-    monkeypatch.setattr(sys, "argv", ["train", "prepare", *map(str, arguments), "--workers", "0"])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    return stopped.value.code
-
-
-def spoil_missing(case: Case) -> None:
-    case.mask.unlink()
-
-
-def spoil_content(case: Case) -> None:
-    case.image.write_bytes(b"no scan")
-
-
-def spoil_grid(case: Case) -> None:
-    affine = np.diag([*SPACING, 1.0])
-    affine[0, 3] = 5.0
-    save(case.mask, labels(1), affine)
-
-
-def spoil_shape(case: Case) -> None:
-    save(case.mask, labels(1)[:-1])
-
-
-def spoil_lesion(case: Case) -> None:
-    save(case.mask, labels(0))
-
-
-def spoil_affine(case: Case) -> None:
-    image = nib.Nifti1Image(scan(1), None)
-    image.header.set_sform(np.diag([2.0, 0.0, 4.0, 1.0]), code=1)
-    nib.save(image, case.image)
-
-
-def spoil_values(case: Case) -> None:
-    save(case.image, np.full_like(scan(1), np.nan))
-
-
-def spoil_contrast(case: Case) -> None:
-    save(case.image, np.full_like(scan(1), 7))
-
-
-def spoil_labels(case: Case) -> None:
-    save(case.mask, labels(1) * np.float32(0.5))
-
-
-def spoil_size(case: Case) -> None:
-    mask = labels(0)
-    mask[3, 3, 3] = 1
-    fine = np.diag([0.2, 0.2, 0.2, 1.0])
-    save(case.image, scan(1), fine)
-    save(case.mask, mask, fine)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "why"),
-    [
-        (spoil_missing, "bad_mask.nii.gz cannot be read: No such file"),
-        (spoil_content, "bad.nii.gz: The file is not a NIfTI scan"),
-        (spoil_grid, "lies on another grid"),
-        (spoil_shape, "lies on another grid"),
-        (spoil_lesion, "bad_mask.nii.gz has no voxel above 0"),
-        (spoil_affine, "bad.nii.gz: The scan's orientation matrix is singular"),
-        (spoil_values, "bad.nii.gz: The scan holds no finite value"),
-        (spoil_contrast, "bad.nii.gz has the same value, 7"),
-        (spoil_labels, "holds values between whole numbers"),
-        (spoil_size, "fills no voxel of"),
-    ],
-)
-def test_a_case_that_cannot_be_used_is_refused_and_the_rest_goes_on(
-    tmp_path: Path, spoil: Callable[[Case], None], why: str
-) -> None:
-    cases = [pair(tmp_path, "good", 0), pair(tmp_path, "bad", 1), pair(tmp_path, "also", 2)]
-    spoil(cases[1])
-    out = tmp_path / "out"
-    found = prepare_here(cases, out)
-    assert why in found["bad"].refusal
-    assert [case.name for case in read_manifest(out / "manifest.csv")] == ["good", "also"]
-    assert split_json(out)["refused"] == {"bad": found["bad"].refusal}
-    assert len(list((out / "cache").iterdir())) == 2
-
-
-def test_a_label_that_a_mask_lacks_is_named(tmp_path: Path) -> None:
-    cases = [pair(tmp_path, "healthy", 0), pair(tmp_path, "ill", 1)]
-    save(cases[1].mask, labels(1, 2))
-    found = prepare_here(cases, tmp_path / "out", small_config("data.label_values=[2]"))
-    assert "has no voxel of the data.label_values 2" in found["healthy"].refusal
-    block = 6 * 6 * 4 * np.prod(SPACING) / 1000
-    assert found["ill"].lesion_ml == pytest.approx(block)
-
-
-def test_the_same_scan_under_two_patients_is_refused_the_second_time(tmp_path: Path) -> None:
-    cases = [
-        pair(tmp_path, "first", 0, "ann"),
-        pair(tmp_path, "again", 0, "ann"),
-        pair(tmp_path, "copy", 0, "bob"),
-    ]
-    found = prepare_here(cases, tmp_path / "out")
-    assert not found["first"].refusal
-    assert not found["again"].refusal
-    assert "is the scan of the case first again" in found["copy"].refusal
-
-
-def test_voxels_that_are_no_numbers_are_reported_and_the_scan_is_used(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "400")
-    case = pair(tmp_path, "case", 0)
-    voxels = scan(0)
-    voxels[0, 0, :2] = np.nan
-    save(case.image, voxels)
-    for _ in range(2):
-        prepare_here([case], tmp_path / "out")
-        assert "2 voxels are not a finite number" in capsys.readouterr().out
+    return run_train(monkeypatch, "prepare", *arguments, "--workers", "0")
 
 
 def test_nothing_usable_ends_in_one_sentence_and_writes_no_manifest(tmp_path: Path) -> None:
     case = pair(tmp_path, "case", 0)
-    spoil_lesion(case)
+    empty_mask(case)
     with pytest.raises(InvalidInput, match=r"None of the cases \(1\) can be used.* no voxel"):
         prepare_here([case], tmp_path / "out")
     assert not (tmp_path / "out" / "manifest.csv").exists()
@@ -268,35 +118,6 @@ def test_fit_finds_everything_in_the_cache_from_any_folder(
     }
 
 
-def test_another_channel_or_label_is_prepared_again(tmp_path: Path) -> None:
-    image = save(tmp_path / "scan.nii.gz", scan(0, volumes=2) ** 3)
-    mask = save(tmp_path / "mask.nii.gz", labels(1, 2))
-    case = Case("case", "case", image, mask, "train")
-
-    def prepared(*overrides: str) -> tuple[torch.Tensor, torch.Tensor]:
-        config = small_config(*overrides)
-        result = prepare_case(case, config.preprocessing, config.data, tmp_path / "cache")
-        return result.image, result.lesion
-
-    first, second = prepared("data.channel=0"), prepared("data.channel=1")
-    assert not torch.equal(first[0], second[0])
-    tumour = prepared("data.channel=0", "data.label_values=[2]")
-    assert int(tumour[1].sum()) * 2 == int(first[1].sum())
-    torch.testing.assert_close(prepared("data.channel=1"), second)
-    assert len(list((tmp_path / "cache").iterdir())) == 3
-
-
-def test_a_damaged_cache_file_is_prepared_again(tmp_path: Path) -> None:
-    case = pair(tmp_path, "case", 0)
-    prepare_here([case], tmp_path / "out")
-    (cached,) = (tmp_path / "out" / "cache").iterdir()
-    # Read tensors lie in the file itself, so that a copy has to outlive the damage.
-    before = {name: tensor.clone() for name, tensor in load_file(cached).items()}
-    cached.write_bytes(cached.read_bytes()[: cached.stat().st_size // 2])
-    prepare_here([case], tmp_path / "out")
-    torch.testing.assert_close(load_file(cached), before)
-
-
 def test_an_nnunet_folder_is_prepared_with_one_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -357,36 +178,3 @@ def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing_half_written(
     assert "None of the cases" not in done.stderr
     assert "free some disk space" in done.stderr
     assert [file for file in out.rglob("*") if file.is_file()] == []
-
-
-def test_worker_processes_find_what_this_process_finds(tmp_path: Path) -> None:
-    cases = [pair(tmp_path, name, seed) for seed, name in enumerate("abc")]
-    spoil_lesion(cases[1])
-    here = prepare(CONFIG, cases, PrepareOptions(tmp_path / "here", workers=0))
-    there = prepare(CONFIG, cases, PrepareOptions(tmp_path / "there", workers=1))
-    assert there == here
-
-
-def test_a_lost_worker_ends_in_one_sentence() -> None:
-    with pytest.raises(InvalidInput, match=r"A worker process was lost.*fewer --workers"):
-        list(map_in_workers(os._exit, [1], workers=1))
-
-
-def test_a_file_that_cannot_be_finished_does_not_replace_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def write(content: str, then: Exception | None = None) -> None:
-        with replacing(path) as partial:
-            partial.write_text(content)
-            if then:
-                raise then
-
-    with pytest.raises(CannotWrite, match=r"file cannot be written \(No space left"):
-        write("half", OSError(28, "No space left on device"))
-    with pytest.raises(KeyboardInterrupt):
-        write("half", KeyboardInterrupt())  # type: ignore[arg-type]
-    assert [file.name for file in tmp_path.iterdir()] == ["file"]
-    assert path.read_text() == "old"
-    write("new")
-    assert path.read_text() == "new"
