@@ -298,38 +298,6 @@ def test_an_evicted_scan_is_encoded_again_and_keeps_its_clicks(
     person.expect_clicks(0)
 
 
-def test_the_surface_follows_the_mask_and_keeps_the_camera(person: Person) -> None:
-    person.expect_root("details", 1)
-    plot = person.role("plot")
-    read_eye = "plot => Object.values(plot._fullLayout.scene._scene.getCamera().eye)"
-    straight_on = plot.evaluate(read_eye)
-    box = plot.bounding_box()
-    assert box is not None
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    person.page.mouse.move(x, y)
-    person.page.mouse.down()
-    for step in range(1, 9):
-        # Plotly looks at the mouse once a frame; a drag within one frame is none.
-        person.page.evaluate("() => new Promise(requestAnimationFrame)")
-        person.page.mouse.move(x + 12 * step, y + 3 * step)
-    person.page.mouse.up()
-    person.page.wait_for_function(
-        """straightOn => {
-          const { scene } = document.querySelector("[data-role=plot]")._fullLayout;
-          const { x, y, z } = scene.camera.eye;
-          // All three: a turn may bring one of them back.
-          return [x, y, z].some((value, axis) => Math.abs(value - straightOn[axis]) > 0.05);
-        }""",
-        arg=straight_on,
-    )
-    turned = plot.evaluate(read_eye)
-    corners = plot.evaluate("plot => plot.data[0].x.length")
-    person.click_voxel("axial", OUTSIDE, SHAPE)
-    person.expect_root("details", 2)
-    assert plot.evaluate("plot => plot.data[0].x.length") != corners
-    assert plot.evaluate(read_eye) == pytest.approx(turned)
-
-
 def test_every_button_says_what_it_does(person: Person) -> None:
     person.click_voxel("axial", INSIDE, SHAPE)
     person.expect_clicks(1)

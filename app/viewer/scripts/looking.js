@@ -7,8 +7,8 @@ const WINDOW_STEP = 0.05;
 const ZOOM_STEP = 1.25;
 const PAN_STEP = 40;
 
-// element, find: of the whole viewer. stage, views, redraw, panel: see viewer.js.
-function lookingCommands({ element, find, stage, views, redraw, panel }) {
+// element, find: of the whole viewer. stage, views, surface, redraw, panel: see viewer.js.
+function lookingCommands({ element, find, stage, views, surface, redraw, panel }) {
   const grid = find("views");
   let before = { layout: "grid", main: "axial" };
 
@@ -79,6 +79,7 @@ function lookingCommands({ element, find, stage, views, redraw, panel }) {
     },
     refit() {
       for (const view of views) view.setCamera(INITIAL_CAMERA);
+      surface.resetCamera();
     },
     stepZoom(key) {
       if (!stage.volume) return;

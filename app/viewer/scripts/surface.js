@@ -1,10 +1,16 @@
 // The mask's surface in 3-D, drawn by Plotly; the camera stays where the person put it.
 
+const FIRST_CAMERA = {
+  eye: { x: 0.7, y: 1.5, z: 0.7 }, center: { x: 0, y: 0, z: 0 }, up: { x: 0, y: 0, z: 1 },
+};
+
 class SurfaceView {
   constructor(find) {
     this.plot = find("plot");
     this.note = find("plot-note");
     this.library = null;
+    // Of the scan whose surface is drawn.
+    this.scanId = null;
     new ResizeObserver(() => this.fit()).observe(this.plot);
   }
 
@@ -18,6 +24,17 @@ class SurfaceView {
     const { _fullLayout: drawn, clientWidth, clientHeight } = this.plot;
     if (!drawn || clientWidth === 0) return;
     if (drawn.width !== clientWidth || drawn.height !== clientHeight) Plotly.Plots.resize(this.plot);
+  }
+
+  // Plotly keeps a turn only if the button is released over the surface, and none by a finger:
+  // asked of its scene, the camera is where the person sees it, even in the middle of a turn.
+  camera(scanId) {
+    const scene = this.plot._fullLayout?.scene._scene;
+    return scene && scanId === this.scanId ? scene.getCamera() : FIRST_CAMERA;
+  }
+
+  resetCamera() {
+    if (this.plot._fullLayout) Plotly.relayout(this.plot, { "scene.camera": FIRST_CAMERA });
   }
 
   // surface: vertices and faces as app/measurements.py packs them; url: where Plotly is served.
@@ -42,7 +59,9 @@ class SurfaceView {
     };
     const letters = letterTrace([x, y, z]);
     const options = { displayModeBar: false };
-    await Plotly.react(this.plot, [mesh, letters], plotLayout(scanId), options);
+    const layout = plotLayout(this.camera(scanId));
+    this.scanId = scanId;
+    await Plotly.react(this.plot, [mesh, letters], layout, options);
   }
 }
 
@@ -70,18 +89,19 @@ function letterTrace(coordinates) {
   };
 }
 
-function plotLayout(scanId) {
+function plotLayout(camera) {
   const axis = { visible: false, showspikes: false };
   return {
     margin: { l: 0, r: 0, t: 0, b: 0 },
     paper_bgcolor: "rgba(0, 0, 0, 0)",
     showlegend: false,
-    // Plotly keeps the camera for as long as this stays the same.
-    uirevision: scanId,
     scene: {
       xaxis: axis, yaxis: axis, zaxis: axis,
       aspectmode: "data",
-      camera: { eye: { x: 0.7, y: 1.5, z: 0.7 } },
+      camera,
+      // Plotly's own choice, "turntable", does not follow the mouse in the half second after a
+      // drawing, so that every answer to a click would interrupt a turn.
+      dragmode: "orbit",
     },
   };
 }

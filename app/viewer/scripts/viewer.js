@@ -114,7 +114,7 @@ Object.assign(
     root, stage, views, panel, pointAt: (...where) => commands.pointAt(...where),
   }),
 );
-Object.assign(commands, lookingCommands({ element, find, stage, views, redraw, panel }));
+Object.assign(commands, lookingCommands({ element, find, stage, views, surface, redraw, panel }));
 Object.assign(
   commands,
   annotatingCommands({
