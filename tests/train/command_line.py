@@ -11,12 +11,15 @@ import torch
 from train import cli
 
 
-def run_train(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int | str | None:
-    """Exit status of a command; its tables are wide enough for every sentence."""
+def run_train(monkeypatch: pytest.MonkeyPatch, *words: str | Path, status: int = 0) -> None:
+    """Run a command, which must end with this exit status.
+
+    Its tables are wide enough for every sentence, and threads that it sets are set back.
+    """
     threads = torch.get_num_threads()
     monkeypatch.setenv("COLUMNS", "400")
     monkeypatch.setattr(sys, "argv", ["train", *map(str, words)])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     torch.set_num_threads(threads)
-    return ended.value.code
+    assert ended.value.code == status

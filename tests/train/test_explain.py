@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.networks import write_small_checkpoint
+from tests.train.command_line import run_train
 from tests.train.scripted import write_case
-from train.cli import main
 from train.drawing.slices import heat
 from train.manifest import write_manifest
 
 
-def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
-    words = ["train", "explain", *map(str, arguments), "--threads", "1", "--device", "cpu"]
-    monkeypatch.setattr(sys, "argv", words)
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return int(ended.value.code or 0)
+def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path, status: int = 0) -> None:
+    words = ("explain", *arguments, "--threads", "1", "--device", "cpu")
+    run_train(monkeypatch, *words, status=status)
 
 
 def test_every_click_has_its_maps_on_one_page(
@@ -32,7 +28,7 @@ def test_every_click_has_its_maps_on_one_page(
     write_manifest(manifest, [write_case(tmp_path)])
     arguments = ("--checkpoint", checkpoint, "--manifest", manifest, "--out", tmp_path / "out")
 
-    assert run_command(monkeypatch, *arguments, "--case", "one", "--clicks", "2") == 0
+    run_command(monkeypatch, *arguments, "--case", "one", "--clicks", "2")
     page = (tmp_path / "out" / "explanation.html").read_text("utf-8")
     titles = re.findall(r"<h2>(.*?)</h2>", page)
     assert [title.split(",")[0].split(":")[0] for title in titles] == [
@@ -48,7 +44,7 @@ def test_every_click_has_its_maps_on_one_page(
     assert not re.search(r"(src|href)=\"https?:", page)
     assert "plotly.js v" not in page
 
-    assert run_command(monkeypatch, *arguments, "--case", "two") == 2
+    run_command(monkeypatch, *arguments, "--case", "two", status=2)
     assert "The manifest has no case 'two'; its first ones are one." in capsys.readouterr().err
 
 

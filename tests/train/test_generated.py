@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ import pytest
 import torch
 
 from caiseg.errors import InvalidInput
+from tests.train.command_line import run_train
 from tests.train.small_experiment import SCANS, small_config, write_experiment
-from train import cli
 from train.config import ExperimentConfig, SyntheticConfig, load_config
 from train.dataset import SampleKey, TrainingSamples
 from train.fit import FitOptions, fit
@@ -81,11 +80,10 @@ def test_samples_of_generated_scans_are_those_of_a_training() -> None:
 def test_a_training_needs_no_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = write_experiment(tmp_path, synthetic=SYNTHETIC, schedule=SCHEDULE)
     out = tmp_path / "run"
-    command = ["train", "fit", "--config", str(experiment), "--out", str(out), "--workers", "1"]
-    monkeypatch.setattr(sys, "argv", [*command, "--threads", "1", "--accelerator", "cpu"])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 0
+    run_train(
+        monkeypatch, "fit", "--config", experiment, "--out", out, "--workers", "1",
+        "--threads", "1", "--accelerator", "cpu",
+    )  # fmt: skip
     folder = RunFolder(out)
     assert folder.read(folder.state_path)["epoch"] == 2
     assert folder.read_provenance()["cases"] == "generated, 2 an epoch to train on, 1 val"

@@ -23,8 +23,8 @@ from train.manifest import read_manifest
 from train.prepared import prepare_case
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int | str | None:
-    return run_train(monkeypatch, "prepare", *arguments, "--workers", "0")
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path, status: int = 0) -> None:
+    run_train(monkeypatch, "prepare", *arguments, "--workers", "0", status=status)
 
 
 def test_nothing_usable_ends_in_one_sentence_and_writes_no_manifest(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_the_splits_of_a_manifest_are_kept(
         tmp_path / "in.csv", *rows, header="case,patient,image,mask,split"
     )
     out = tmp_path / "out"
-    assert run(monkeypatch, "--manifest", manifest, "--config", "brain_flair", "--out", out) == 0
+    run(monkeypatch, "--manifest", manifest, "--config", "brain_flair", "--out", out)
     assert [case.split for case in read_manifest(out / "manifest.csv")] == [
         "val", "external", "train",
     ]  # fmt: skip
@@ -146,7 +146,7 @@ def test_exactly_one_source_is_named(
     capsys: pytest.CaptureFixture[str],
     sources: list[str],
 ) -> None:
-    assert run(monkeypatch, *sources, "--config", "brain_flair", "--out", tmp_path / "out") == 2
+    run(monkeypatch, *sources, "--config", "brain_flair", "--out", tmp_path / "out", status=2)
     assert "Name one source of scans" in capsys.readouterr().err
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,13 +12,13 @@ from lightning.fabric import Fabric
 
 from caiseg import CheckpointInfo, InvalidInput, load_checkpoint, read_checkpoint_info
 from tests.networks import write_small_checkpoint
+from tests.train.command_line import run_train
 from tests.train.small_experiment import (
     prepared_cases,
     small_config,
     write_experiment,
     write_manifest,
 )
-from train import cli
 from train.config import ExperimentConfig, load_config
 from train.evaluation.evaluate import EvaluateOptions, evaluate
 from train.evaluation.protocol import EvaluationProtocol
@@ -108,17 +107,11 @@ def test_a_baseline_learns_resumes_and_is_evaluated(
 def test_the_fit_command_trains_the_method_that_it_is_told(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = [
-        "fit", "--config", str(data / "small.yaml"), "--manifest", str(data / "cases.csv"),
-        "--out", str(tmp_path), "--method", "ritm3d", "--accelerator", "cpu", "--workers", "0",
+    run_train(
+        monkeypatch, "fit", "--config", data / "small.yaml", "--manifest", data / "cases.csv",
+        "--out", tmp_path, "--method", "ritm3d", "--accelerator", "cpu", "--workers", "0",
         "--threads", "1", "--set", "schedule.pretrain_epochs=0", "--set", "schedule.epochs=1",
-    ]  # fmt: skip
-    threads = torch.get_num_threads()
-    monkeypatch.setattr(sys, "argv", ["train", *words])
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    torch.set_num_threads(threads)
-    assert not ended.value.code
+    )  # fmt: skip
     best = RunFolder(tmp_path).read(tmp_path / "best.pt")
     assert json.loads(best["config"])["method"] == "ritm3d"
     assert best["network"]["backbone.input_stage.unit.0.weight"].shape[1] == 4
