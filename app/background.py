@@ -7,9 +7,10 @@ import threading
 from collections.abc import Callable, Generator
 from typing import Generic, TypeVar
 
+R = TypeVar("R")
 T = TypeVar("T")
 U = TypeVar("U")
-Report = Callable[[float], None]
+Report = Callable[[R], None]
 
 
 class _Outcome(Generic[T]):
@@ -23,25 +24,25 @@ class _Abandoned(Exception):
     """Nobody waits for the work any more."""
 
 
-def with_reports(work: Callable[[Report], T], say: Callable[[float], U]) -> Generator[U, None, T]:
+def with_reports(work: Callable[[Report[R]], T], say: Callable[[R], U]) -> Generator[U, None, T]:
     """Run ``work`` in a thread, and tell how far it is while it runs.
 
     Args:
-        work: Gets a function to call with a fraction from 0 to 1. Once the generator has been
-            closed, the next call ends the work.
-        say: Turns the newest fraction into what is yielded.
+        work: Gets a function to call with how far it is. Once the generator has been closed, the
+            next call ends the work.
+        say: Turns the newest report into what is yielded.
 
     Returns:
         What ``work`` returns, as the value of ``yield from``; what it raises is raised here.
     """
-    reports: queue.SimpleQueue[float | None] = queue.SimpleQueue()
+    reports: queue.SimpleQueue[R | None] = queue.SimpleQueue()
     outcome: _Outcome[T] = _Outcome()
     abandoned = threading.Event()
 
-    def report(fraction: float) -> None:
+    def report(progress: R) -> None:
         if abandoned.is_set():
             raise _Abandoned
-        reports.put(fraction)
+        reports.put(progress)
 
     def run() -> None:
         try:
@@ -54,8 +55,8 @@ def with_reports(work: Callable[[Report], T], say: Callable[[float], U]) -> Gene
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
-        while (fraction := _newest(reports)) is not None:
-            yield say(fraction)
+        while (progress := _newest(reports)) is not None:
+            yield say(progress)
     finally:
         abandoned.set()
         # Also when the person has left: two pieces of work must not share the processor's memory.
@@ -65,7 +66,7 @@ def with_reports(work: Callable[[Report], T], say: Callable[[float], U]) -> Gene
     return outcome.value
 
 
-def _newest(reports: queue.SimpleQueue[float | None]) -> float | None:
+def _newest(reports: queue.SimpleQueue[R | None]) -> R | None:
     report = reports.get()
     while report is not None and not reports.empty():
         report = reports.get()

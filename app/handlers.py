@@ -14,7 +14,7 @@ from app.cancellation import Cancellations
 from app.messages import PageMessage
 from app.page_actions import FAILED
 from app.store import SessionKey, SessionStore
-from app.work import Updates, Work
+from app.work import NoScanOpen, Updates, Work
 from caiseg import InvalidInput
 
 _log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def _spoken(
     try:
         yield from steps(PageMessage.parse(value), session_key(request))
     except InvalidInput as error:
-        yield replies.refused(str(error))
+        yield replies.refused(str(error), lost=isinstance(error, NoScanOpen))
     except Exception:
         _log.exception("A request failed")
         yield replies.refused(FAILED)

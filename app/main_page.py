@@ -8,6 +8,7 @@ import gradio as gr
 
 from app.handlers import Handlers
 from app.program_api import ProgramApi
+from app.queues import ANSWERING, OPENING
 from app.viewer import volume_viewer
 
 # Gradio looks for files to delete this often, and deletes those older than this.
@@ -44,14 +45,13 @@ def build_page(
             "show_progress": "hidden",
             "api_visibility": "private",
         }
-        network = {"concurrency_id": "network", "concurrency_limit": 1}
-        viewer.open(handlers.open, **common, **network)
-        viewer.act(handlers.act, **common, **network)
+        viewer.open(handlers.open, **common, **OPENING)
+        viewer.act(handlers.act, **common, **ANSWERING)
         # Beside the queue in which the work waits that it is to end.
         viewer.cancel(handlers.cancel, inputs=viewer, queue=False, api_visibility="private")
         viewer.measure(handlers.measure, **common)
         viewer.save(handlers.save, **common)
-        viewer.chart(handlers.chart, **common, **network)
+        viewer.chart(handlers.chart, **common, **ANSWERING)
         api.offer()
         page.unload(handlers.close)
     return page

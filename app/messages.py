@@ -83,6 +83,7 @@ class PageMessage(_Message):
             server answers those that it has not answered yet, so none is lost when several arrive
             in one event, and none counts twice when one arrives again.
         request: The scan or checkpoint that was asked for last.
+        view: The voxel ``(i, j, k)`` that the page shows; none before the first scan.
         ticket: The number of that request, counted by the page; it names the one to cancel.
         model: The checkpoint that is chosen on the page.
         layout: Which file is to be saved.
@@ -96,6 +97,7 @@ class PageMessage(_Message):
         Annotated[OpenUpload | OpenDemo | SwitchModel | ResumeSession, Field(discriminator="kind")]
         | None
     ) = None
+    view: tuple[float, float, float] | None = None
     ticket: int = 0
     model: str = ""
     layout: FileKind = "labels"

@@ -18,6 +18,7 @@ from app.handlers import session_key
 from app.measurements import measure_all
 from app.messages import PageMessage
 from app.page_actions import FAILED
+from app.queues import ANSWERING, OPENING
 from app.store import OpenScan, SessionKey, SessionStore
 from app.work import Work
 from caiseg import Click, InvalidInput, Label
@@ -42,9 +43,9 @@ class ProgramApi:
 
     def offer(self) -> None:
         """Add the endpoints to the page that is being built."""
-        network = {"concurrency_id": "network", "concurrency_limit": 1}
-        for endpoint in (self.load, self.click, self.undo, self.result, self.download):
-            api(endpoint, api_name=endpoint.__name__, **network)
+        api(self.load, api_name="load", **OPENING)
+        for endpoint in (self.click, self.undo, self.result, self.download):
+            api(endpoint, api_name=endpoint.__name__, **ANSWERING)
 
     def load(
         self,

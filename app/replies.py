@@ -14,23 +14,36 @@ from app.maps import HeatMap, MapKind, Uncertainty
 from app.store import OpenScan
 from app.viewer import PLOTLY
 from caiseg.annotation.objects import AnnotatedObject, Scene
+from caiseg.annotation.packed_mask import PackedMask
 from caiseg.errors import Series
 from caiseg.grids import Grid
 
 
-def working(stage: str, fraction: float | None = None) -> gr.HTML:
+def working(
+    stage: str, fraction: float | None = None, so_far: tuple[str, PackedMask] | None = None
+) -> gr.HTML:
     """Long work is under way.
 
     Args:
         stage: What is being done, in words for the person.
         fraction: How much of it is done, where that is known.
+        so_far: Which scan waits for its first mask, and what is known of it.
     """
-    return gr.HTML(server_work={"state": "busy", "stage": stage, "fraction": fraction})
+    work = {"state": "busy", "stage": stage, "fraction": fraction}
+    if so_far is None:
+        return gr.HTML(server_work=work)
+    scan_id, mask = so_far
+    return gr.HTML(server_work=work, server_growing={"scan": scan_id, "mask": mask.to_json()})
 
 
-def refused(sentence: str) -> gr.HTML:
-    """What was asked for was not done; what was on screen stays."""
-    return gr.HTML(server_work={"state": "refused", "sentence": sentence})
+def refused(sentence: str, *, lost: bool = False) -> gr.HTML:
+    """What was asked for was not done; what was on screen stays.
+
+    Args:
+        sentence: Why.
+        lost: Whether that is because the server does not know the page's scan.
+    """
+    return gr.HTML(server_work={"state": "refused", "sentence": sentence, "lost": lost})
 
 
 def cancelled() -> gr.HTML:

@@ -98,9 +98,13 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
 
     from app.handlers import Handlers
     from app.main_page import build_page
+    from app.metrics import Metrics
+    from app.network_work import NetworkWork
+    from app.operator_pages import operator_routes, watch_server
     from app.program_api import ProgramApi
     from app.security import SecurityHeaders
     from app.store import SessionStore
+    from app.turns import Turns
     from app.uploads import Uploads
     from app.viewer import PLOTLY, head
     from app.work import Work
@@ -111,15 +115,18 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
         int(settings.memory_gb * 2**30), settings.idle_minutes * 60, _FORGET_SECONDS
     )
     demo = settings.demo_folder / "demo_brain_flair.nii.gz"
-    work = Work(models, store, Uploads(cache, demo))
+    turns, metrics = Turns(), Metrics()
+    work = Work(models, store, Uploads(cache, demo), NetworkWork(turns, metrics))
     api = ProgramApi(work, store, models.names[0])
     page = build_page(models.cards, settings.upload_mb, Handlers(work, store), api)
+    watch_server(metrics, store, lambda: len(page._queue) + turns.waiting)
+    admits = Accounts(settings.auth).admits if settings.auth else None
     try:
         _, url, _ = page.launch(
             server_name=settings.host,
             server_port=settings.port or _free_port(settings.host),
             root_path=settings.root_path,
-            auth=Accounts(settings.auth).admits if settings.auth else None,
+            auth=admits,
             auth_message="CAISeg",
             max_file_size=settings.upload_mb * 2**20,
             theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace"]),
@@ -138,6 +145,7 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
                 "middleware": [Middleware(SecurityHeaders)],
                 "docs_url": None,
                 "redoc_url": None,
+                "routes": operator_routes(metrics, admits),
             },
         )
     except OSError:

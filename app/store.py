@@ -25,13 +25,13 @@ class SessionKey(NamedTuple):
     page: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ResidentScan:
     """The large part of an open scan, which can be made again from its file.
 
     Attributes:
         volume: The scan as read.
-        encoded: Its features.
+        encoded: Its features; on the CPU once the GPU had no memory for a click.
     """
 
     volume: Volume
@@ -56,7 +56,7 @@ class OpenScan:
         session: Clicks and rounds; they stay when the scan is evicted.
         identity: Which scan it is, for session files.
         checkpoint_hash: SHA-256 of the checkpoint in use.
-        warnings: What speaks against using that checkpoint on this scan.
+        reservations: What speaks against using that checkpoint on this scan.
         resident: The scan in memory, none while it is evicted.
         applied: How many of the page's actions have been answered.
         answers: How many answers were given; numbers them for the page.
@@ -72,10 +72,16 @@ class OpenScan:
     resident: ResidentScan | None
     identity: ScanReference
     checkpoint_hash: str = ""
-    warnings: list[str] = field(default_factory=list)
+    reservations: list[str] = field(default_factory=list)
     applied: int = 0
     answers: int = 1
     last_used: float = 0.0
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the person should know: how the scan is computed, and the reservations."""
+        notices = self.resident.encoded.notices if self.resident else ()
+        return [*notices, *self.reservations]
 
     @property
     def document(self) -> SessionFile:
@@ -115,6 +121,7 @@ class SessionStore:
         self._clock = clock
         self._scans: OrderedDict[SessionKey, OpenScan] = OrderedDict()
         self._at_work: dict[SessionKey, int] = {}
+        self._order: dict[SessionKey, threading.Lock] = {}
         self._closed_at_work: set[SessionKey] = set()
         self._lock = threading.Lock()
 
@@ -122,10 +129,21 @@ class SessionStore:
         return len(self._scans)
 
     @property
+    def budget_bytes(self) -> int:
+        """Bytes that resident scans may hold together."""
+        return self._budget_bytes
+
+    @property
     def nbytes(self) -> int:
         """Bytes that resident scans hold now."""
         with self._lock:
             return self._held_bytes()
+
+    @property
+    def resident_count(self) -> int:
+        """How many scans are in memory now."""
+        with self._lock:
+            return sum(scan.resident is not None for scan in self._scans.values())
 
     def get(self, key: SessionKey) -> OpenScan | None:
         """The scan that a page has open; looking does not count as use."""
@@ -164,18 +182,24 @@ class SessionStore:
 
     @contextmanager
     def at_work(self, key: SessionKey) -> Iterator[OpenScan | None]:
-        """The scan that a page has open, safe from eviction inside the ``with`` block."""
+        """The scan that a page has open, safe from eviction inside the ``with`` block.
+
+        What one page asks for is done one after the other.
+        """
         with self._lock:
-            scan = self._scans.get(key)
             self._at_work[key] = self._at_work.get(key, 0) + 1
-            self._touch(key)
+            order = self._order.setdefault(key, threading.Lock())
         try:
-            yield scan
+            with order:
+                with self._lock:
+                    scan = self._scans.get(key)
+                    self._touch(key)
+                yield scan
         finally:
             with self._lock:
                 self._at_work[key] -= 1
                 if self._at_work[key] == 0:
-                    del self._at_work[key]
+                    del self._at_work[key], self._order[key]
                     self._closed_at_work.discard(key)
                 self._touch(key)
                 self._evict()

@@ -12,7 +12,6 @@ from pathlib import Path
 import gradio as gr
 
 from app import replies
-from app.background import with_reports
 from app.exports import export
 from app.maps import (
     HeatMap,
@@ -22,21 +21,32 @@ from app.maps import (
 )
 from app.messages import OpenDemo, OpenUpload, PageMessage, ResumeSession, SwitchModel
 from app.models import ModelShelf
+from app.network_work import NetworkWork
 from app.page_actions import do_new
 from app.scan_file import ScanFile
 from app.scan_fit import reservations
 from app.scan_payload import scan_payload
 from app.store import OpenScan, ResidentScan, SessionKey, SessionStore
 from app.uploads import Uploads
-from caiseg import CAISegPredictor, EncodedScan, InvalidInput, SeveralSeries, Volume
+from caiseg import CAISegPredictor, InvalidInput, SeveralSeries, Volume
 from caiseg.annotation.actions import Action
+from caiseg.annotation.rounds import Segment
 from caiseg.annotation.session import AnnotationSession
-from caiseg.annotation.session_file import ScanReference, SessionFile, answering
+from caiseg.annotation.session_file import ScanReference, SessionFile
 
 Updates = Generator[gr.HTML, None, None]
 """Updates of the viewer, sent to the page one by one."""
+View = tuple[float, float, float] | None
+"""The voxel ``(i, j, k)`` in view, where a page has said so."""
 
-_NO_SCAN = "The server has no scan open for this page; it may have been restarted. Open it again."
+
+class NoScanOpen(InvalidInput):
+    """The server knows of no scan of this page, perhaps because it was restarted."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server has no scan open for this page; it may have been restarted. Open it again."
+        )
 
 
 class Work:
@@ -48,12 +58,16 @@ class Work:
         models: The checkpoints on offer.
         store: Everybody's open scans.
         uploads: Where scans come from.
+        network: What asks the checkpoints.
     """
 
-    def __init__(self, models: ModelShelf, store: SessionStore, uploads: Uploads):
+    def __init__(
+        self, models: ModelShelf, store: SessionStore, uploads: Uploads, network: NetworkWork
+    ):
         self._models = models
         self._store = store
         self._uploads = uploads
+        self._network = network
 
     def open(self, message: PageMessage, key: SessionKey) -> Updates:
         """Open a scan, go on with another checkpoint, or do a session again."""
@@ -67,11 +81,12 @@ class Work:
                     source = ScanFile(self._uploads.link(self._uploads.demo()))
                     yield from self._open_file(key, message.model, source)
                 case SwitchModel() if present is not None:
-                    yield from self._switch_model(present, message.model)
+                    yield from self._switch_model(present, message.model, message.view)
                 case ResumeSession(session=session) if present is not None:
-                    yield from self._resume(present, SessionFile.parse(session))
+                    document = SessionFile.parse(session)
+                    yield from self._resume(present, document, message.view)
                 case _:
-                    raise InvalidInput(_NO_SCAN)
+                    raise NoScanOpen
 
     def act(self, message: PageMessage, key: SessionKey) -> Updates:
         """Answer the actions that have not been answered yet."""
@@ -81,9 +96,9 @@ class Work:
                 # The person acted on a scan that has been replaced since.
                 yield gr.skip()
                 return
-            predictor, resident = yield from self._resident(scan)
+            predictor, resident = yield from self._resident(scan, message.view)
             started = time.perf_counter()
-            segment = answering(predictor, resident.encoded)
+            segment = self._network.answering(predictor, resident)
             sentence = do_new(scan, message.actions, resident.volume, segment, self._uploads.find)
             yield replies.answer(scan, time.perf_counter() - started, sentence)
 
@@ -91,9 +106,9 @@ class Work:
         """Do one thing to the scan that is open, whatever its page has asked for."""
         with self._store.at_work(key) as present:
             scan = _required(present)
-            predictor, resident = yield from self._resident(scan)
+            predictor, resident = yield from self._resident(scan, None)
             started = time.perf_counter()
-            scan.session.apply(action, answering(predictor, resident.encoded))
+            scan.session.apply(action, self._network.answering(predictor, resident))
             scan.answers += 1
             yield replies.answer(scan, time.perf_counter() - started)
 
@@ -106,13 +121,17 @@ class Work:
         """Ask the network for a map to lay over the scan."""
         with self._store.at_work(key) as present:
             scan = _required(present)
-            predictor, resident = yield from self._resident(scan)
+            predictor, resident = yield from self._resident(scan, message.view)
             shown = scan.session.current
             uncertainty = None
             if message.map == "affinity":
-                values = affinity_of_last_click(predictor, resident.encoded, shown)
+                values = self._network.ask(
+                    resident, lambda encoded: affinity_of_last_click(predictor, encoded, shown)
+                )
             else:
-                values = foreground_probability(predictor, resident.encoded, shown)
+                values = self._network.ask(
+                    resident, lambda encoded: foreground_probability(predictor, encoded, shown)
+                )
                 uncertainty = Uncertainty.of(values)
             heat = HeatMap.of(values)
             # One file a kind: the page has fetched the last one, or does not want it any more.
@@ -162,9 +181,13 @@ class Work:
                 model = document.checkpoint.name
                 document.check_scan(volume)
             predictor = self._models.predictor(model)
-            encoded = yield from _encode(predictor, volume)
+            encoded = yield from self._network.encode(
+                predictor, volume, near=_middle(volume), scan_id=scan_id
+            )
             yield replies.working("First mask")
-            session_now = _session(document, predictor, encoded, volume)
+            resident = ResidentScan(volume, encoded)
+            segment = self._network.answering(predictor, resident)
+            session_now = _session(document, predictor, segment, volume)
         except BaseException:
             shutil.rmtree(source.folder, ignore_errors=True)
             raise
@@ -175,25 +198,25 @@ class Work:
             grid=volume.grid,
             model=model,
             session=session_now,
-            resident=ResidentScan(volume, encoded),
+            resident=resident,
             identity=ScanReference.of(volume),
             checkpoint_hash=predictor.checkpoint_hash,
-            warnings=reservations(volume, predictor.preprocessing),
+            reservations=reservations(volume, predictor.preprocessing),
         )
         self._store.put(key, scan)
         yield replies.answer(scan, time.perf_counter() - started)
 
-    def _switch_model(self, scan: OpenScan, model: str) -> Updates:
+    def _switch_model(self, scan: OpenScan, model: str, view: View) -> Updates:
         started = time.perf_counter()
         predictor = self._models.predictor(model)
         volume = scan.resident.volume if scan.resident else scan.source.load()
-        encoded = yield from _encode(predictor, volume)
+        resident = yield from self._encoded(predictor, volume, view)
         yield replies.working("Answering the clicks again")
-        scan.session.replay(answering(predictor, encoded))
-        _use(scan, model, predictor, ResidentScan(volume, encoded))
+        scan.session.replay(self._network.answering(predictor, resident))
+        _use(scan, model, predictor, resident)
         yield replies.answer(scan, time.perf_counter() - started)
 
-    def _resume(self, scan: OpenScan, document: SessionFile) -> Updates:
+    def _resume(self, scan: OpenScan, document: SessionFile, view: View) -> Updates:
         started = time.perf_counter()
         model = document.checkpoint.name
         predictor = self._models.predictor(model)
@@ -203,28 +226,35 @@ class Work:
         else:
             volume = scan.resident.volume if scan.resident else scan.source.load()
             document.check_scan(volume)
-            resident = ResidentScan(volume, (yield from _encode(predictor, volume)))
+            resident = yield from self._encoded(predictor, volume, view)
         yield replies.working("Answering the clicks again")
-        scan.session = _session(document, predictor, resident.encoded, resident.volume)
+        segment = self._network.answering(predictor, resident)
+        scan.session = _session(document, predictor, segment, resident.volume)
         _use(scan, model, predictor, resident)
         yield replies.answer(scan, time.perf_counter() - started)
 
     def _resident(
-        self, scan: OpenScan
+        self, scan: OpenScan, view: View
     ) -> Generator[gr.HTML, None, tuple[CAISegPredictor, ResidentScan]]:
         """The checkpoint in use and the scan in memory, encoded again after an eviction."""
         predictor = self._models.predictor(scan.model)
         if scan.resident is None:
             yield replies.working("Reading the scan again")
-            volume = scan.source.load()
-            encoded = yield from _encode(predictor, volume)
-            scan.resident = ResidentScan(volume, encoded)
+            scan.resident = yield from self._encoded(predictor, scan.source.load(), view)
         return predictor, scan.resident
+
+    def _encoded(
+        self, predictor: CAISegPredictor, volume: Volume, view: View
+    ) -> Generator[gr.HTML, None, ResidentScan]:
+        """A scan of which a mask is on screen already."""
+        near = _middle(volume) if view is None else view
+        encoded = yield from self._network.encode(predictor, volume, near=near)
+        return ResidentScan(volume, encoded)
 
 
 def _required(scan: OpenScan | None) -> OpenScan:
     if scan is None:
-        raise InvalidInput(_NO_SCAN)
+        raise NoScanOpen
     return scan
 
 
@@ -232,25 +262,20 @@ def _use(scan: OpenScan, model: str, predictor: CAISegPredictor, resident: Resid
     scan.resident = resident
     scan.model = model
     scan.checkpoint_hash = predictor.checkpoint_hash
-    scan.warnings = reservations(resident.volume, predictor.preprocessing)
+    scan.reservations = reservations(resident.volume, predictor.preprocessing)
     scan.answers += 1
 
 
 def _session(
-    document: SessionFile | None, predictor: CAISegPredictor, encoded: EncodedScan, volume: Volume
+    document: SessionFile | None, predictor: CAISegPredictor, segment: Segment, volume: Volume
 ) -> AnnotationSession:
-    segment = answering(predictor, encoded)
     if document is None:
         return AnnotationSession(segment, volume.spacing)
     document.check_checkpoint(predictor.checkpoint_hash)
     return AnnotationSession.from_log(document.log, segment, volume.spacing)
 
 
-def _encode(predictor: CAISegPredictor, volume: Volume) -> Generator[gr.HTML, None, EncodedScan]:
-    stage = "Encoding the scan"
-    yield replies.working(stage, 0.0)
-    encoded = yield from with_reports(
-        lambda report: predictor.encode(volume, progress=report),
-        lambda fraction: replies.working(stage, fraction),
-    )
-    return encoded
+def _middle(volume: Volume) -> tuple[float, float, float]:
+    """The voxel that the page shows first."""
+    i, j, k = volume.shape
+    return i / 2, j / 2, k / 2

@@ -48,6 +48,11 @@ class EncodedScan:
         return self.grids.display.shape
 
     @property
+    def device(self) -> torch.device:
+        """Where clicks are answered."""
+        return self.tiles.device
+
+    @property
     def nbytes(self) -> int:
         """Bytes of memory that the features hold."""
         return self.tiles.nbytes + self.first_mask.nbytes

@@ -13,8 +13,14 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
+from app.metrics import Metrics
 from app.models import ModelShelf
+from app.network_work import NetworkWork
 from app.settings import Settings
+from app.store import SessionStore
+from app.turns import Turns
+from app.uploads import Uploads
+from app.work import Work
 from caiseg import Click, InvalidInput, Volume
 from caiseg.preprocessing import PreprocessingConfig
 
@@ -27,9 +33,10 @@ TRAINED_ON = PreprocessingConfig(modality="MR", spacing=(1.0, 1.0, 3.0), patch_s
 class StandInPredictor:
     """Answers like a network would, by rules simple enough to predict.
 
-    The first mask is what is brighter than 100. A click adds or removes a ball round itself, on
-    top of the previous mask; without the previous mask the balls of earlier clicks are missing,
-    so a round that was given the wrong one is found out.
+    The first mask is what is brighter than 100, of which the lower half is known before the rest.
+    A click adds or removes a ball round itself, on top of the previous mask; without the previous
+    mask the balls of earlier clicks are missing, so a round that was given the wrong one is found
+    out.
     """
 
     radius_mm: float = 6.0
@@ -37,15 +44,25 @@ class StandInPredictor:
     preprocessing: PreprocessingConfig = TRAINED_ON
     gate: threading.Event = field(default_factory=threading.Event)
     encoded: list[str] = field(default_factory=list)
+    begun_at: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def encode(self, volume: Volume, progress: Callable[[float], None] | None = None) -> Any:
+    def encode(
+        self,
+        volume: Volume,
+        progress: Callable[[float], None] = lambda fraction: None,
+        *,
+        first: Sequence[float] = (),
+        preview: Callable[[Callable[[], BoolArray]], object] = lambda mask: None,
+    ) -> Any:
         self.encoded.append(volume.name)
-        if progress is not None:
-            progress(0.5)
-        return SimpleNamespace(volume=volume, nbytes=10 * volume.data.nbytes)
+        self.begun_at = tuple(first)
+        lower = np.arange(volume.shape[2]) < volume.shape[2] // 2
+        preview(lambda: (volume.data > 100) & lower)
+        progress(0.5)
+        return SimpleNamespace(volume=volume, nbytes=10 * volume.data.nbytes, notices=())
 
     def segment(
         self, scan: Any, clicks: Sequence[Click], previous_mask: BoolArray | None = None
@@ -117,6 +134,11 @@ class StandInShelf:
 
     def as_models(self) -> ModelShelf:
         return cast(ModelShelf, self)
+
+
+def work_with(shelf: StandInShelf, store: SessionStore, uploads: Uploads) -> Work:
+    """The server's work, with the stand-in for a network."""
+    return Work(shelf.as_models(), store, uploads, NetworkWork(Turns(), Metrics()))
 
 
 def write_scan(

@@ -230,12 +230,12 @@ def hold_encoding(
     """
     encode, begun, go_on = shelf.small.encode, threading.Event(), threading.Event()
 
-    def slowly(volume: Volume, progress: Callable[[float], None]) -> Any:
+    def slowly(volume: Volume, progress: Callable[[float], None], **settings: Any) -> Any:
         progress(0.5)
         begun.set()
         while not go_on.wait(timeout=0.05):
             progress(0.5)
-        return encode(volume, progress)
+        return encode(volume, progress, **settings)
 
     monkeypatch.setattr(shelf.small, "encode", slowly)
     return begun, go_on

@@ -15,9 +15,8 @@ from app.cancellation import Cancellations
 from app.handlers import Handlers
 from app.store import SessionKey, SessionStore
 from app.uploads import Uploads
-from app.work import Work
 from caiseg import Volume
-from tests.app.stand_in import StandInShelf
+from tests.app.stand_in import StandInShelf, work_with
 
 ANN, BOB = SessionKey("", "ann"), SessionKey("", "bob")
 
@@ -46,7 +45,7 @@ def cache(tmp_path: Path) -> Path:
 @pytest.fixture
 def handlers(shelf: StandInShelf, store: SessionStore, cache: Path, tmp_path: Path) -> Handlers:
     uploads = Uploads(cache, tmp_path / "demo" / "demo.nii.gz")
-    return Handlers(Work(shelf.as_models(), store, uploads), store)
+    return Handlers(work_with(shelf, store, uploads), store)
 
 
 @pytest.fixture
@@ -63,14 +62,14 @@ def cancel_midway(
     """Cancel once the first of many patches is encoded."""
     encode = shelf.small.encode
 
-    def in_patches(volume: Volume, progress: Callable[[float], None]) -> Any:
+    def in_patches(volume: Volume, progress: Callable[[float], None], **settings: Any) -> Any:
         progress(0.1)
         cancel()
         for _ in range(3000):
             # A patch takes a moment, in which the server can hear of the wish.
             threading.Event().wait(0.01)
             progress(0.2)
-        return encode(volume, progress)
+        return encode(volume, progress, **settings)
 
     monkeypatch.setattr(shelf.small, "encode", in_patches)
 

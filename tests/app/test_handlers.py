@@ -14,9 +14,8 @@ import pytest
 from app.handlers import Handlers
 from app.store import SessionKey, SessionStore
 from app.uploads import Uploads
-from app.work import Work
 from caiseg import load_volume
-from tests.app.stand_in import StandInShelf
+from tests.app.stand_in import StandInShelf, work_with
 
 ANN, BOB = "ann", "bob"
 
@@ -41,7 +40,7 @@ def shelf() -> StandInShelf:
 @pytest.fixture
 def handlers(shelf: StandInShelf, store: SessionStore, cache: Path, tmp_path: Path) -> Handlers:
     uploads = Uploads(cache, tmp_path / "demo" / "demo.nii.gz")
-    return Handlers(Work(shelf.as_models(), store, uploads), store)
+    return Handlers(work_with(shelf, store, uploads), store)
 
 
 def request(page: str, user: str | None = None) -> gr.Request:

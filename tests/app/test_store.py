@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,6 +80,27 @@ def test_a_scan_at_work_is_never_evicted(store: SessionStore, tmp_path: Path) ->
         for name in ("b", "c", "d", "e"):
             store.put(SessionKey("", name), open_scan(tmp_path / name))
         assert is_resident(store, ANN)
+
+
+def test_what_one_page_asks_for_is_done_one_after_the_other(
+    store: SessionStore, tmp_path: Path
+) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with store.at_work(ANN) as scan:
+            order.append(f"second has scan {scan.scan_id if scan else None}")
+
+    with store.at_work(ANN) as scan:
+        assert scan is None
+        thread = threading.Thread(target=second)
+        thread.start()
+        with store.at_work(BOB):
+            order.append("another page")
+        store.put(ANN, open_scan(tmp_path / "a"))
+        order.append("first")
+    thread.join()
+    assert order == ["another page", "first", "second has scan 1"]
 
 
 def test_a_scan_larger_than_the_budget_stays_while_it_is_the_one_in_use(tmp_path: Path) -> None:

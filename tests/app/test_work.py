@@ -18,7 +18,7 @@ from app.store import OpenScan, SessionKey, SessionStore
 from app.uploads import Uploads
 from app.work import Work
 from caiseg import InvalidInput, read_checkpoint_info
-from tests.app.stand_in import StandInShelf, write_scan
+from tests.app.stand_in import StandInShelf, work_with, write_scan
 from tests.networks import write_small_checkpoint
 
 KEY = SessionKey("", "page")
@@ -43,7 +43,7 @@ def store() -> SessionStore:
 
 @pytest.fixture
 def work(shelf: StandInShelf, store: SessionStore, cache: Path, tmp_path: Path) -> Work:
-    return Work(shelf.as_models(), store, Uploads(cache, tmp_path / "demo.nii.gz"))
+    return work_with(shelf, store, Uploads(cache, tmp_path / "demo.nii.gz"))
 
 
 @pytest.fixture
