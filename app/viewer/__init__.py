@@ -39,6 +39,7 @@ _SCRIPTS = (
     "click_list.js",
     "object_list.js",
     "panel.js",
+    "growing.js",
     "surface.js",
     "files.js",
     "opening.js",

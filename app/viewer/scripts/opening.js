@@ -7,11 +7,14 @@ class Opening {
     Object.assign(this, { upload, limitMb, send, panel, givenUp });
     this.file = null;
     this.isAsked = false;
+    // The files that were opened last; a restarted server has to be given them again.
+    this.last = null;
     // Numbers the requests, so that one can be taken back; see app/cancellation.py.
     this.ticket = 0;
   }
 
   ask(request) {
+    if (request.kind === "demo") this.last = null;
     this.isAsked = true;
     this.ticket += 1;
     this.send("open", { request, ticket: this.ticket });
@@ -35,6 +38,7 @@ class Opening {
       const { path } = await this.upload(file);
       const voxels = beside ? { path: (await this.upload(beside)).path, name: beside.name } : null;
       if (this.file !== file) return;
+      this.last = { file, beside };
       this.ask({ kind: "upload", file: { path }, beside: voxels, series, volume, session });
     } catch {
       if (this.file !== file) return;
@@ -43,6 +47,13 @@ class Opening {
     } finally {
       if (this.file === file) this.file = null;
     }
+  }
+
+  // Takes the last scan to the server again, to go on from a session; false where there was none.
+  again({ session, series = null, volume = null }) {
+    if (!this.last) return false;
+    this.open({ ...this.last, session, series, volume });
+    return true;
   }
 
   cancel() {

@@ -45,8 +45,20 @@ class SessionKeeper {
     return { ...this.session, settings: this.settings() };
   }
 
-  store(sha256) {
-    const entry = JSON.stringify({ saved: new Date().toISOString(), session: this.document });
+  // The same with what is on its way to the server, which may not live to answer it. A mask to
+  // start from was uploaded there, and would be missing.
+  documentWith(pending) {
+    const { actions, ...rest } = this.document;
+    const kept = pending.filter(({ do: what }) => what !== "start");
+    return { ...rest, actions: [...actions, ...kept] };
+  }
+
+  asked(pending) {
+    this.store(this.session.scan.sha256, this.documentWith(pending));
+  }
+
+  store(sha256, session = this.document) {
+    const entry = JSON.stringify({ saved: new Date().toISOString(), session });
     const others = storedKeys().filter((key) => key !== SESSION_KEY + sha256);
     for (const key of others.slice(0, Math.max(0, others.length - SESSIONS_KEPT + 1))) {
       localStorage.removeItem(key);

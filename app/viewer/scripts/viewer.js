@@ -50,7 +50,8 @@ const views = [...element.querySelectorAll(".cs-view:not(.cs-surface)")].map(
 stage.active = views[0];
 
 function send(event, changes) {
-  props.value = { ...props.value, model: find("model").value, ...changes };
+  const view = stage.volume && stage.cross;
+  props.value = { ...props.value, model: find("model").value, view, ...changes };
   trigger(event);
 }
 
@@ -105,6 +106,7 @@ const conversation = {
   pending: () => dialogue?.pending ?? [],
   ask(action) {
     dialogue.act(action);
+    parts.asked(dialogue.pending);
     showDialogue();
   },
 };
@@ -136,6 +138,9 @@ const parts = attachParts({
 });
 Object.assign(commands, tapCommands(stage, commands));
 commands.toggleTheme = attachTheme(find("theme"));
+const showGrowing = growingMask({
+  root, objects, redraw, isAwaited: (scan) => dialogue?.scanId === scan && !dialogue.answered,
+});
 
 function redraw() {
   for (const view of views) view.redraw();
@@ -205,7 +210,8 @@ async function showPreview(description) {
   if (overtaken) return;
   if (dialogue?.answered) fallback = { volume: stage.volume, dialogue };
   putOnStage(volume, new Dialogue(description.id, send));
-  // The answer may have come first.
+  // What is known of its mask may have come first.
+  if (props.server_growing) await showGrowing(props.server_growing);
   if (props.server_answer) await showAnswer(props.server_answer);
 }
 
@@ -233,6 +239,8 @@ async function showAnswer(answer) {
 
 function showWork(work) {
   root.dataset.state = work.state;
+  // The scan is not open there any more: it was restarted.
+  if (work.lost && dialogue?.answered && opening.again(parts.goingOn(dialogue.pending))) return;
   const busy = work.state === "busy";
   panel.showWork(busy ? work.stage : null, work.fraction, opening.isCancellable(busy));
   panel.showRefusal(work.state === "refused" ? work.sentence : "");
@@ -284,6 +292,7 @@ for (const [property, show] of Object.entries({
   server_scan: showPreview,
   server_answer: showAnswer,
   server_work: showWork,
+  server_growing: showGrowing,
   server_details: showDetails,
   server_download: offerDownload,
   server_map: (map) => parts.mapArrived(map),
