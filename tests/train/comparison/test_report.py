@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,9 @@ from playwright.sync_api import Page
 from caiseg import Click, InvalidInput, Label
 from tests.browser import TIMEOUT_MS, open_browser
 from tests.networks import write_small_checkpoint
+from tests.train.command_line import run_train
 from tests.train.comparison.made_up_results import curves, write_folder
 from tests.train.scripted import write_case
-from train.cli import main
 from train.comparison.compare import CompareOptions, compare, named_folder, named_method
 from train.comparison.gallery import clicks_of, telling_cases
 from train.comparison.method_results import read_method_results
@@ -27,13 +26,9 @@ from train.drawing.static_figure import find_browser
 from train.manifest import write_manifest
 
 
-def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
-    """Run ``python -m train compare`` in this process, which is quicker than another one."""
-    words = ["train", "compare", *map(str, arguments), "--threads", "1", "--device", "cpu"]
-    monkeypatch.setattr(sys, "argv", words)
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return int(ended.value.code or 0)
+def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path, status: int = 0) -> None:
+    words = ("compare", *arguments, "--threads", "1", "--device", "cpu")
+    run_train(monkeypatch, *words, status=status)
 
 
 def test_the_numbers_are_written_for_people_and_for_programs(tmp_path: Path) -> None:
@@ -93,19 +88,17 @@ def test_the_report_opens_without_a_network_and_draws_everything(
     write_manifest(tmp_path / "cases.csv", cases)
     out, figure = tmp_path / "out", tmp_path / "dice.png"
     monkeypatch.setenv("CHROMIUM", str(chromium))
-    code = run_command(
+    run_command(
         monkeypatch, "--out", out, "--manifest", tmp_path / "cases.csv", "--clicks", "2",
         "--method", f"caiseg={checkpoint}", "--method", "ritm3d", "--figure", figure,
     )  # fmt: skip
-    assert code == 0
     assert "ritm3d is not compared: The method ritm3d needs weights" in (
         out / "report.html"
     ).read_text("utf-8")
-    code = run_command(
+    run_command(
         monkeypatch, f"again={out / 'evaluations' / 'caiseg'}", "--out", out, "--clicks", "2",
         "--manifest", tmp_path / "cases.csv", "--method", f"caiseg={checkpoint}",
     )  # fmt: skip
-    assert code == 0
     report = out / "report.html"
     assert report.read_text("utf-8").count("plotly.js v") == 1
     with open_browser(chromium) as browser:
@@ -140,11 +133,11 @@ def test_the_report_opens_without_a_network_and_draws_everything(
 def test_a_mistake_on_the_command_line_ends_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command(monkeypatch, tmp_path / "nothing", "--out", tmp_path / "out") == 2
+    run_command(monkeypatch, tmp_path / "nothing", "--out", tmp_path / "out", status=2)
     assert "holds no summary.json and results.csv" in capsys.readouterr().err
-    assert run_command(monkeypatch, "--out", tmp_path / "out") == 2
+    run_command(monkeypatch, "--out", tmp_path / "out", status=2)
     assert "There is nothing to compare" in capsys.readouterr().err
-    assert run_command(monkeypatch, "--method", "vnet", "--out", tmp_path / "out") == 2
+    run_command(monkeypatch, "--method", "vnet", "--out", tmp_path / "out", status=2)
     assert "There are no results of vnet; name the manifest" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
