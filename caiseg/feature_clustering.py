@@ -124,22 +124,20 @@ class FeatureClustering(nn.Module):
             value = features.new_zeros((2, *grid))
             return ClusteredAffinity(value, torch.zeros_like(value, dtype=torch.long))
         unit = self._distance_unit(grid, clicks, cell_mm)
-        if not torch.is_grad_enabled():
-            return ClusteredAffinity(
-                *best_affinities(self, features, previous_mask, clicks, cell_mm, unit)
-            )
-        fused = features + self.mask_fusion(previous_mask[None, None].to(features))[0]
-        clicked = (slice(None), *clicks.cells.T)
-        rows = self._split(self.projection(fused.flatten(1).T))
-        centres = self._split(self.projection(fused[clicked].T))
-        distance = _euclidean(_cell_positions(grid, cell_mm), clicks.cells * cell_mm) / unit
-        value, winner = _best_per_label(self._affinity(rows, centres, distance), clicks.labels)
-        return ClusteredAffinity(value.unflatten(1, grid), winner.unflatten(1, grid))
-
-    def _split(self, rows: Tensor) -> Tensor:
-        """``(L, C)`` to ``(n_h, L, C / n_h)``, in single precision: squares follow."""
-        split: Tensor = rows.float().unflatten(1, (self.heads, -1))
-        return split.transpose(0, 1)
+        with torch.no_grad():
+            value, winner = best_affinities(self, features, previous_mask, clicks, cell_mm, unit)
+        if torch.is_grad_enabled():
+            fused = features + self.mask_fusion(previous_mask[None, None].to(features))[0]
+            rows = self.projection(fused.flatten(1).T).T.float()
+            value = torch.stack(
+                [
+                    self._affinity_to(best.flatten(), rows, clicks, grid, cell_mm / unit)
+                    if bool((clicks.labels == label).any())
+                    else rows.new_zeros(rows.shape[1])
+                    for label, best in enumerate(winner)
+                ]
+            ).unflatten(1, grid)
+        return ClusteredAffinity(value, winner)
 
     def _distance_unit(self, grid: torch.Size, clicks: ClickCells, cell_mm: Tensor) -> float:
         """The distance in mm that counts as 1.
@@ -153,51 +151,62 @@ class FeatureClustering(nn.Module):
         farthest = (torch.maximum(clicks.cells, last - clicks.cells) * cell_mm).norm(dim=1).max()
         return max(float(farthest), torch.finfo(cell_mm.dtype).tiny)
 
-    def _affinity(self, rows: Tensor, centres: Tensor, distance: Tensor) -> Tensor:
-        """Mean over heads of eqs. 4-5 for ``(n_h, L, d)`` rows and ``(n_h, n_c, d)`` centres."""
-        total = torch.zeros_like(distance)
-        alpha = self.log_alpha.exp().expand(self.heads)
-        for head in range(self.heads):
-            weighted = 0.0 if self.position == "none" else alpha[head] * distance
-            if self.similarity == "cosine":
-                directions = nn.functional.normalize(rows[head], dim=1)
-                cosine = directions @ nn.functional.normalize(centres[head], dim=1).T
-                nearness = torch.exp(-(torch.as_tensor(weighted) ** 2))
-                total = total + cosine.clamp(min=0) * nearness
-            else:
-                gap = _euclidean(rows[head], centres[head]) + weighted
-                total = total + torch.exp(-(gap**2))
-        return total / self.heads
+    def _affinity_to(
+        self, winner: Tensor, rows: Tensor, clicks: ClickCells, grid: torch.Size, cell: Tensor
+    ) -> Tensor:
+        """Eqs. 4-5 for every cell and one click each, with gradients.
+
+        Eq. 6 makes all other affinities 0, so that nothing is learned through them.
+
+        Args:
+            winner: Each cell's click, ``(L,)`` int64.
+            rows: Projected features ``(C, L)``, in single precision: squares follow.
+            clicks: The clicks.
+            grid: Size of the grid of ``F``.
+            cell: Edges ``(3,)`` of a cell, in units of the normalised distance.
+
+        Returns:
+            Affinities averaged over heads, ``(L,)``.
+        """
+        place = torch.zeros_like(clicks.cells[:, 0])
+        for axis, size in enumerate(grid):
+            place = place * size + clicks.cells[:, axis]
+        centres = columns_of_winners(rows.index_select(1, place), winner)
+        away = (_cell_positions(grid, cell) - (clicks.cells * cell)[winner]).norm(dim=1)
+        alpha = self.log_alpha.exp().expand(self.heads)[:, None]
+        weighted = torch.zeros_like(alpha) if self.position == "none" else alpha * away
+        by_head, centre = (part.unflatten(0, (self.heads, -1)) for part in (rows, centres))
+        if self.similarity == "cosine":
+            cosine = nn.functional.cosine_similarity(by_head, centre, dim=1, eps=1e-12)
+            affinity = cosine.clamp(min=0) * torch.exp(-(weighted**2))
+        else:
+            gap = torch.linalg.vector_norm(by_head - centre, dim=1) + weighted
+            affinity = torch.exp(-(gap**2))
+        return affinity.mean(0)
 
 
-def _euclidean(rows: Tensor, centres: Tensor) -> Tensor:
-    """``||q - k||_2`` for all pairs of ``(..., L, d)`` and ``(..., n_c, d)``.
+def columns_of_winners(columns: Tensor, winner: Tensor, strength: Tensor | None = None) -> Tensor:
+    """Each cell's click's column, times a strength: a row of the sparse product ``CA M``.
 
-    Without the usual expansion into a matrix product, which is not 0 for equal vectors and loses
-    the small distances that decide which click wins.
+    A matrix product that multiplies by zeros takes less time than looking each column up, and far
+    less when gradients of a cell's worth have to be added up per click.
+
+    Args:
+        columns: One per click, ``(C, n_c)``.
+        winner: ``(L,)`` int64.
+        strength: ``(L,)``; 1 when left out.
+
+    Returns:
+        ``(C, L)`` float32.
     """
-    return torch.cdist(rows, centres, compute_mode="donot_use_mm_for_euclid_dist")
+    chosen = torch.zeros((columns.shape[1], len(winner)), device=winner.device)
+    value = torch.ones_like(chosen[:1]) if strength is None else strength[None]
+    chosen = chosen.scatter(0, winner[None], value)
+    with torch.autocast(columns.device.type, enabled=False):
+        return columns.float() @ chosen
 
 
 def _cell_positions(grid: torch.Size, cell_mm: Tensor) -> Tensor:
     """Positions ``(IJK, 3)`` in mm of the cells of a grid, in memory order."""
     axes = [torch.arange(size, device=cell_mm.device) for size in grid]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, 3) * cell_mm
-
-
-def _best_per_label(affinity: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Eqs. 6-7: per label, the largest of ``(L, n_c)`` affinities and the click it belongs to.
-
-    Of equal affinities the first click wins, so that each voxel has one winner.
-    """
-    values, winners = [], []
-    for label in (0, 1):
-        members = torch.nonzero(labels == label).flatten()
-        if len(members):
-            value, place = affinity[:, members].max(dim=1)
-            values.append(value)
-            winners.append(members[place])
-        else:
-            values.append(affinity.new_zeros(len(affinity)))
-            winners.append(torch.zeros(len(affinity), dtype=torch.long, device=affinity.device))
-    return torch.stack(values), torch.stack(winners)

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from caiseg.feature_clustering import ClickCells, ClusteredAffinity, FeatureClustering
+from caiseg.feature_clustering import (
+    ClickCells,
+    ClusteredAffinity,
+    FeatureClustering,
+    columns_of_winners,
+)
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,12 @@ class InteractionGuidedModule(nn.Module):
         adjusted = features
         for label in (0, 1):
             if bool((clicks.labels == label).any()):
-                moved = adjustment.targets.T[:, adjustment.winner[label].flatten()].unflatten(
-                    1, features.shape[1:]
+                moved = columns_of_winners(
+                    adjustment.targets.T,
+                    adjustment.winner[label].flatten(),
+                    adjustment.strength[label].flatten(),
                 )
-                adjusted = adjusted + adjustment.strength[label] * moved
+                adjusted = adjusted + moved.view_as(features)
         return adjusted, affinity
 
     def adjustment(

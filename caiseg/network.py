@@ -40,6 +40,13 @@ class ScanFeatures:
             self.features.to(device), self.skip.to(device), self.head_features.to(device)
         )
 
+    def of(self, scans: Sequence[int]) -> ScanFeatures:
+        """Those of some scans of the batch; all of them in their order are not copied."""
+        if list(scans) == list(range(len(self.features))):
+            return self
+        rows = list(scans)
+        return ScanFeatures(self.features[rows], self.skip[rows], self.head_features[rows])
+
     def stored(self, dtype: torch.dtype) -> ScanFeatures:
         """The same values to keep: in another floating type, the channels of a place together.
 

@@ -65,6 +65,7 @@ def simulate_rounds(
     config: ClickConfig,
     rounds: int,
     seeds: Sequence[tuple[int, ...]],
+    first_answer: Tensor | None = None,
 ) -> SimulatedRounds:
     """Play all rounds but the last; the backbone is not run again.
 
@@ -76,12 +77,25 @@ def simulate_rounds(
         config: Click simulation.
         rounds: Rounds including the one that is learned from.
         seeds: Seed of each sample's choices.
+        first_answer: Logits without any click ``(N, 1, I, J, K)``, where they are known already;
+            samples that have no click yet are then not computed again.
     """
     features = features.detach()
 
     def answer(state: SimulatedRounds) -> Tensor:
+        asked = [n for n, clicks in enumerate(state.clicks) if clicks or first_answer is None]
+        if first_answer is not None and not asked:
+            return first_answer
         cells = state.cells(network, lesion.device)
-        return network.answer(features, cells, state.previous_mask, spacing).logits
+        logits = network.answer(
+            features.of(asked), [cells[n] for n in asked], state.previous_mask[asked],
+            spacing[asked],
+        ).logits  # fmt: skip
+        if first_answer is None:
+            return logits
+        answered = first_answer.to(logits, copy=True)
+        answered[asked] = logits
+        return answered
 
     return play_rounds(answer, lesion, spacing, config, rounds, seeds)
 

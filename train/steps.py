@@ -61,13 +61,19 @@ class TrainingStep(nn.Module):
         network, lesion = self.network, batch["lesion"]
         with record_function(BACKBONE):
             features = network.encode(batch["image"])
+        first_weight = self.config.loss.first_mask_weight
+        first = None
+        if first_weight > 0:
+            with record_function(LAST_ROUND):
+                first = network.backbone.last_stage(features.features, features.skip)
         rounds = rounds_of_step(self.config, step)
         seeds = [(self.config.seed, *key) for key in batch["key"].tolist()]
         with record_function(ROUNDS):
             target = relabelled_batch(batch, rounds, seeds, self.config.relabelling)
             state = simulate_rounds(
-                network, features, target, batch["spacing"], self.config.clicks, rounds, seeds
-            )
+                network, features, target, batch["spacing"], self.config.clicks, rounds, seeds,
+                None if first is None else first.detach(),
+            )  # fmt: skip
         with record_function(LAST_ROUND):
             cells = state.cells(network, lesion.device)
             output = network.answer(features, cells, state.previous_mask, batch["spacing"])
@@ -80,15 +86,15 @@ class TrainingStep(nn.Module):
             loss = training_loss(logits, coarse.float(), target, weights, mu, settings)
             if settings.click_weight > 0:
                 loss = loss + settings.click_weight * click_loss(logits, state.clicks)
-        if settings.first_mask_weight > 0:
-            loss = loss + settings.first_mask_weight * self._first_mask_loss(features, lesion, mu)
+        if first is not None:
+            loss = loss + first_weight * self._first_mask_loss(first, features, lesion, mu)
         return loss
 
-    def _first_mask_loss(self, features: ScanFeatures, lesion: Tensor, mu: float) -> Tensor:
+    def _first_mask_loss(
+        self, logits: Tensor, features: ScanFeatures, lesion: Tensor, mu: float
+    ) -> Tensor:
         """Eq. 12 without a click, where ``F_new`` is ``F`` and every weight of eq. 8 is 1."""
         network = self.network
-        with record_function(LAST_ROUND):
-            logits = network.backbone.last_stage(features.features, features.skip)
         with record_function(LOSS):
             coarse = network.classify(features.features, features.head_features, lesion.shape[2:])
             return training_loss(

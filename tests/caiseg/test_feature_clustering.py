@@ -344,3 +344,44 @@ def test_gradients_reach_every_parameter_and_stay_finite(similarity: Similarity)
         assert bool(torch.isfinite(parameter.grad).all()), name
         if name != "mask_fusion.bias":
             assert bool(parameter.grad.any()), name
+
+
+def clustered_by_all_pairs(
+    block: FeatureClustering, features: Tensor, mask: Tensor, clicks: ClickCells
+) -> Tensor:
+    """Eqs. 4-7 with distances in units of 100 mm, every affinity of every cell and click."""
+    fused = features + block.mask_fusion(mask[None, None])[0]
+    rows = block.projection(fused.flatten(1).T)
+    axes = [torch.arange(size) for size in GRID]
+    cells = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).reshape(-1, 3)
+    flat = [[cell.tolist() for cell in cells].index(cell) for cell in clicks.cells.tolist()]
+    away = torch.cdist(cells * CELL_MM, clicks.cells * CELL_MM) / REACH_UNIT_MM
+    total = torch.zeros(len(cells), len(clicks))
+    for part, alpha in zip(rows.chunk(HEADS, dim=1), block.log_alpha.exp(), strict=True):
+        if block.similarity == "cosine":
+            unit = torch.nn.functional.normalize(part, dim=1)
+            total = total + (unit @ unit[flat].T).clamp(min=0) * (-((alpha * away) ** 2)).exp()
+        else:
+            apart = torch.cdist(part, part[flat], compute_mode="donot_use_mm_for_euclid_dist")
+            total = total + (-((apart + alpha * away) ** 2)).exp()
+    best = [total[:, clicks.labels == label].amax(1) / HEADS for label in (BACK, FORE)]
+    return torch.stack(best).unflatten(1, GRID)
+
+
+@pytest.mark.parametrize("similarity", ["gaussian", "cosine"])
+def test_gradients_equal_those_of_the_best_of_all_affinities(similarity: Similarity) -> None:
+    block, (features, mask) = small_block(similarity, "mm"), scene()
+    features.requires_grad_()
+    clicks = cells_of(CLICK_SETS["several of both"])
+    weights = torch.rand((2, *GRID), generator=torch.Generator().manual_seed(2))
+    learned = [features, *block.parameters()]
+    values, gradients = [], []
+    for value in (
+        block(features, mask, clicks, CELL_MM).value,
+        clustered_by_all_pairs(block, features, mask, clicks),
+    ):
+        values.append(value)
+        gradients.append(torch.autograd.grad((weights * value).sum(), learned))
+    torch.testing.assert_close(values[0], values[1])
+    for found, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)

@@ -150,3 +150,18 @@ def test_gradients_reach_features_head_features_and_the_clustering() -> None:
     for tensor in (features, head_features, *module.parameters()):
         assert tensor.grad is not None
         assert bool(torch.isfinite(tensor.grad).all())
+
+
+def test_what_all_cells_teach_a_click_adds_up_under_autocast() -> None:
+    module = small_module()
+    torch.nn.init.zeros_(module.clustering.projection.weight)
+    module.clustering.log_alpha.data.fill_(-20.0)
+    features = torch.zeros(CHANNELS, 16, 16, 16, dtype=torch.bfloat16)
+    head_features = torch.ones(2, CHANNELS, dtype=torch.bfloat16, requires_grad=True)
+    mask, clicks = torch.zeros(16, 16, 16), cells_of([(2, 1, 0, FORE)])
+    with torch.autocast("cpu", torch.bfloat16):
+        adjusted, _ = module(features, head_features, mask, clicks, CELL_MM)
+    adjusted.float().sum().backward()
+    assert head_features.grad is not None
+    expected = torch.full((CHANNELS,), 16.0**3)
+    torch.testing.assert_close(head_features.grad[FORE].float(), expected, rtol=0.01, atol=0)

@@ -135,6 +135,34 @@ def test_a_share_of_samples_begins_without_clicks() -> None:
     assert all(later.clicks), "the second round clicks the errors of the first mask"
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_known_first_answer_changes_neither_clicks_nor_mask(share: float) -> None:
+    net, config = network(), ClickConfig(component_share=0.0, zero_click_share=share)
+    features = net.encode(scans())
+    first = net.backbone.last_stage(features.features, features.skip).detach()
+    for rounds in (2, 4):
+        plain, reused = (
+            simulate_rounds(net, features, lesions(), SPACING, config, rounds, SEEDS, known)
+            for known in (None, first)
+        )
+        assert reused.clicks == plain.clicks
+        assert torch.equal(reused.previous_mask, plain.previous_mask)
+
+
+def test_samples_without_clicks_are_answered_by_the_known_first_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net = network()
+    recorder = Recorder(net, monkeypatch)
+    config = small_config(
+        clicks={"rounds": [3, 3], "zero_click_share": 1.0, "component_share": 0.0},
+        loss={"first_mask_weight": 0.5},
+    )
+    TrainingStep(net, config)(batch(), "interactive", 0, 0.3)
+    assert len(recorder.counts) == 2, "the first of three rounds was known"
+    assert all(count > 0 for counts in recorder.counts for count in counts)
+
+
 def test_largest_only_samples_get_one_click_a_round() -> None:
     state = play(network(), 4, zero_click_share=1.0, largest_only_share=1.0)
     assert [len(clicks) for clicks in state.clicks] == [3, 3]
@@ -222,7 +250,7 @@ def test_the_number_of_rounds_follows_from_the_step(monkeypatch: pytest.MonkeyPa
 
     def count(
         net: CAISeg, features: ScanFeatures, lesion: Tensor, spacing: Tensor,
-        clicks: ClickConfig, rounds: int, seeds: list[tuple[int, ...]],
+        clicks: ClickConfig, rounds: int, seeds: list[tuple[int, ...]], first: Tensor | None,
     ) -> SimulatedRounds:  # fmt: skip
         played.append(rounds)
         return simulate_rounds(net, features, lesion, spacing, clicks, 1, seeds)
