@@ -13,17 +13,14 @@ spans -0.5 to 0.5. World coordinates are millimetres in RAS+.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-import torch
-import torchio as tio
 
 from caiseg.errors import InvalidInput
 
@@ -121,13 +118,13 @@ class Reorientation:
 
     def array_to_display(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Reorder a native array ``(I, J, K)`` to the display grid; contiguous, same dtype."""
-        _check_shape(array, self.native.shape)
+        check_shape(array, self.native.shape)
         reordered = nib.orientations.apply_orientation(array, self._orientation)
         return np.ascontiguousarray(reordered)
 
     def array_to_native(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The inverse of :meth:`array_to_display`."""
-        _check_shape(array, self.display.shape)
+        check_shape(array, self.display.shape)
         canonical = nib.orientations.axcodes2ornt("RAS")
         inverse = nib.orientations.ornt_transform(canonical, self._orientation)
         return np.ascontiguousarray(nib.orientations.apply_orientation(array, inverse))
@@ -229,80 +226,17 @@ def model_grid(display: Grid, target_spacing: Spacing) -> Grid:
     return Grid((i, j, k), display.affine @ to_display)
 
 
-def resample_to_model(
-    data: npt.NDArray[Any],
-    display: Grid,
-    model: Grid,
-    interpolation: Literal["linear", "nearest", "bspline"] = "linear",
-) -> torch.Tensor:
-    """Resample an array from the display grid to the model grid with TorchIO.
-
-    Axes along which voxels become larger are smoothed first, as Cardoso et al. (MICCAI 2015) and
-    ``torchio.Resample(antialias=True)`` do, unless ``interpolation`` is ``"nearest"``.
-
-    Args:
-        data: Any real array ``(I, J, K)`` on the display grid.
-        display: The grid of ``data``.
-        model: A grid made by :func:`model_grid` from ``display``.
-        interpolation: A TorchIO interpolation name.
-
-    Returns:
-        Float32 tensor of ``model.shape``.
-    """
-    _check_shape(data, display.shape)
-    tensor = torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32))
-    if model.shape == display.shape:
-        # A copy, because the tensor may share the scan's memory.
-        return tensor.clone()
-    # Both grids share their axes, so rotation and origin cannot matter; leaving them out keeps
-    # sheared affines, which SimpleITK refuses, usable, and the result free of rounding.
-    image = tio.ScalarImage(tensor=tensor[None], affine=np.diag([*display.spacing, 1.0]))
-    if interpolation != "nearest":
-        image = tio.Blur(_antialiasing_std(display, model), copy=False)(image)
-    target = (model.shape, _axis_aligned(model, display))
-    resample = tio.Resample(target, image_interpolation=interpolation, copy=False)
-    resampled: torch.Tensor = resample(image).data[0]
-    return resampled
-
-
-def resample_to_display(tensor: torch.Tensor, display_shape: Shape) -> torch.Tensor:
-    """Bring a floating tensor ``(N, C, I, J, K)`` from the model grid to the display grid.
-
-    Trilinear interpolation without aligned corners treats grids as edge-aligned, which is how
-    :func:`model_grid` lays them out.
-
-    Returns:
-        Tensor ``(N, C, *display_shape)`` of the same dtype and device.
-    """
-    if tuple(tensor.shape[2:]) == tuple(display_shape):
-        return tensor
-    return torch.nn.functional.interpolate(
-        tensor, size=display_shape, mode="trilinear", align_corners=False
-    )
-
-
-def _axis_aligned(model: Grid, display: Grid) -> FloatArray:
-    """The model grid's affine in the frame whose origin is display voxel 0, axes aligned."""
-    affine = np.diag([*model.spacing, 1.0])
-    affine[:3, 3] = (np.array(model.spacing) - np.array(display.spacing)) / 2
-    return affine
-
-
-def _antialiasing_std(display: Grid, model: Grid) -> Spacing:
-    """Gaussian standard deviations in mm, zero along axes that keep or gain resolution."""
-    i, j, k = (
-        step * math.sqrt(max((n / m) ** 2 - 1, 0) / (8 * math.log(2)))
-        for step, n, m in zip(display.spacing, display.shape, model.shape, strict=True)
-    )
-    return (i, j, k)
-
-
 def _apply_affine(affine: FloatArray, points: npt.ArrayLike) -> FloatArray:
     mapped: FloatArray = nib.affines.apply_affine(affine, np.asarray(points, dtype=np.float64))
     return mapped
 
 
-def _check_shape(array: npt.NDArray[Any], shape: Shape) -> None:
+def check_shape(array: npt.NDArray[Any], shape: Shape) -> None:
+    """Refuse an array ``(I, J, K)`` that was not made for a grid.
+
+    Raises:
+        InvalidInput: Its shape is another.
+    """
     if array.shape != shape:
         raise InvalidInput(
             f"An array of size {array.shape} does not fit a scan of size {shape}; "

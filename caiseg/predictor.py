@@ -17,11 +17,12 @@ from caiseg.clicks import Click, check_inside
 from caiseg.coarse_prediction import ModelClicks, coarse_logits
 from caiseg.device_memory import encode_within_memory
 from caiseg.errors import InvalidInput
-from caiseg.grids import ScanGrids, Shape, resample_to_display
+from caiseg.grids import ScanGrids, Shape
 from caiseg.growing_mask import GrowingMask
 from caiseg.interpolation import interpolate_box, mask_to_model, whole_box, write_mask
 from caiseg.network import CAISeg
 from caiseg.preprocessing import PreprocessingConfig, preprocess
+from caiseg.resampling import resample_to_display
 from caiseg.tiling import EncodedTiles, TileAnswer
 from caiseg.volume import Volume
 

@@ -11,7 +11,8 @@ import torchio as tio
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from caiseg.grids import Grid, resample_to_model
+from caiseg.grids import Grid
+from caiseg.resampling import resample_to_model
 
 Millimetres = Annotated[float, Field(ge=0.1, le=50, allow_inf_nan=False)]
 PatchSize = Annotated[int, Field(ge=16, le=512)]

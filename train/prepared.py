@@ -16,8 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from caiseg.errors import InvalidInput
-from caiseg.grids import Grid, Spacing, model_grid, resample_to_model
+from caiseg.grids import Grid, Spacing, model_grid
 from caiseg.preprocessing import PreprocessingConfig
+from caiseg.resampling import resample_to_model
 from caiseg.volume import Volume
 from train.config import DataConfig
 from train.files import replacing

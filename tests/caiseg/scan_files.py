@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from scipy.spatial.transform import Rotation
 
+from caiseg.grids import Grid
+
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -52,6 +54,11 @@ def rotated_affine() -> FloatArray:
     affine[:3, :3] = affine[:3, [1, 2, 0]] * (-0.8, 1.2, 3.5)
     affine[:3, 3] = (71.0, -102.0, 33.0)
     return affine
+
+
+def all_voxels(grid: Grid) -> FloatArray:
+    """Coordinates ``(I, J, K, 3)`` of every voxel of a grid."""
+    return np.stack(np.meshgrid(*map(np.arange, grid.shape), indexing="ij"), axis=-1).astype(float)
 
 
 def voxels(shape: tuple[int, ...] = (6, 5, 4), dtype: Any = np.int16) -> npt.NDArray[Any]:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from caiseg.clicks import Click, check_inside
-from caiseg.grids import ScanGrids, resample_to_display
+from caiseg.grids import ScanGrids
 from caiseg.preprocessing import PreprocessingConfig, preprocess
+from caiseg.resampling import resample_to_display
 from caiseg.volume import Volume
 from train.methods.base import Segmentation
 from train.methods.click_network import ClickNetwork

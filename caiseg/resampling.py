@@ -1,0 +1,81 @@
+"""Values from one grid of a scan to another, where :mod:`caiseg.grids` says that they lie."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torchio as tio
+
+from caiseg.grids import FloatArray, Grid, Shape, Spacing, check_shape
+
+
+def resample_to_model(
+    data: npt.NDArray[Any],
+    display: Grid,
+    model: Grid,
+    interpolation: Literal["linear", "nearest", "bspline"] = "linear",
+) -> torch.Tensor:
+    """Resample an array from the display grid to the model grid with TorchIO.
+
+    Axes along which voxels become larger are smoothed first, as Cardoso et al. (MICCAI 2015) and
+    ``torchio.Resample(antialias=True)`` do, unless ``interpolation`` is ``"nearest"``.
+
+    Args:
+        data: Any real array ``(I, J, K)`` on the display grid.
+        display: The grid of ``data``.
+        model: A grid made by :func:`caiseg.grids.model_grid` from ``display``.
+        interpolation: A TorchIO interpolation name.
+
+    Returns:
+        Float32 tensor of ``model.shape``.
+    """
+    check_shape(data, display.shape)
+    tensor = torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32))
+    if model.shape == display.shape:
+        # A copy, because the tensor may share the scan's memory.
+        return tensor.clone()
+    # Both grids share their axes, so rotation and origin cannot matter; leaving them out keeps
+    # sheared affines, which SimpleITK refuses, usable, and the result free of rounding.
+    image = tio.ScalarImage(tensor=tensor[None], affine=np.diag([*display.spacing, 1.0]))
+    if interpolation != "nearest":
+        image = tio.Blur(_antialiasing_std(display, model), copy=False)(image)
+    target = (model.shape, _axis_aligned(model, display))
+    resample = tio.Resample(target, image_interpolation=interpolation, copy=False)
+    resampled: torch.Tensor = resample(image).data[0]
+    return resampled
+
+
+def resample_to_display(tensor: torch.Tensor, display_shape: Shape) -> torch.Tensor:
+    """Bring a floating tensor ``(N, C, I, J, K)`` from the model grid to the display grid.
+
+    Trilinear interpolation without aligned corners treats grids as edge-aligned, which is how
+    :func:`caiseg.grids.model_grid` lays them out.
+
+    Returns:
+        Tensor ``(N, C, *display_shape)`` of the same dtype and device.
+    """
+    if tuple(tensor.shape[2:]) == tuple(display_shape):
+        return tensor
+    return torch.nn.functional.interpolate(
+        tensor, size=display_shape, mode="trilinear", align_corners=False
+    )
+
+
+def _axis_aligned(model: Grid, display: Grid) -> FloatArray:
+    """The model grid's affine in the frame whose origin is display voxel 0, axes aligned."""
+    affine = np.diag([*model.spacing, 1.0])
+    affine[:3, 3] = (np.array(model.spacing) - np.array(display.spacing)) / 2
+    return affine
+
+
+def _antialiasing_std(display: Grid, model: Grid) -> Spacing:
+    """Gaussian standard deviations in mm, zero along axes that keep or gain resolution."""
+    i, j, k = (
+        step * math.sqrt(max((n / m) ** 2 - 1, 0) / (8 * math.log(2)))
+        for step, n, m in zip(display.spacing, display.shape, model.shape, strict=True)
+    )
+    return (i, j, k)

@@ -1,0 +1,87 @@
+"""Values keep their place in the world from grid to grid."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from caiseg.errors import InvalidInput
+from caiseg.grids import Grid, map_voxels, model_grid
+from caiseg.resampling import resample_to_display, resample_to_model
+from tests.caiseg.scan_files import OBLIQUE, FloatArray, all_voxels, rotated_affine, voxels
+
+
+def ramp(
+    shape: tuple[int, int, int], axis: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    line = np.arange(shape[axis], dtype=np.float32)
+    return np.broadcast_to(line.reshape([-1 if a == axis else 1 for a in range(3)]), shape).copy()
+
+
+@pytest.mark.parametrize("affine", [rotated_affine(), OBLIQUE], ids=["rotated", "sheared"])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_resampling_reads_values_where_the_coordinates_say(affine: FloatArray, axis: int) -> None:
+    display = Grid((9, 8, 7), affine)
+    step = np.array(display.spacing)
+    model = model_grid(display, (step[0] / 1.6, step[1] / 2.3, step[2] / 1.2))
+    values = resample_to_model(ramp(display.shape, axis), display, model)
+    coordinates = map_voxels(all_voxels(model), model.shape, display.shape)[..., axis]
+    expected = np.clip(coordinates, 0, display.shape[axis] - 1)
+    np.testing.assert_allclose(values.numpy(), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_way_back_reads_values_where_the_coordinates_say(axis: int) -> None:
+    display = Grid((18, 17, 21), rotated_affine())
+    step = np.array(display.spacing)
+    model = model_grid(display, (step[0] * 1.6, step[1] * 2.3, step[2] * 1.2))
+    values = torch.from_numpy(ramp(model.shape, axis))[None, None]
+    returned = resample_to_display(values, display.shape)
+    coordinates = map_voxels(all_voxels(display), display.shape, model.shape)[..., axis]
+    expected = np.clip(coordinates, 0, model.shape[axis] - 1)
+    np.testing.assert_allclose(returned[0, 0].numpy(), expected, atol=1e-4)
+
+
+def test_detail_finer_than_the_model_grid_is_averaged_not_aliased() -> None:
+    display = Grid((48, 48, 6), np.diag([0.5, 0.5, 3, 1]))
+    stripes = np.indices(display.shape)[0] % 3 == 0
+    averaged = resample_to_model(stripes, display, model_grid(display, (1.5, 1.5, 3)))
+    np.testing.assert_allclose(averaged[2:-2].numpy(), 1 / 3, atol=0.1)
+
+
+def test_labels_stay_labels_with_nearest_neighbours() -> None:
+    display = Grid((20, 20, 10), rotated_affine())
+    labels = (voxels(display.shape) % 5).astype(np.uint8)
+    resampled = resample_to_model(labels, display, model_grid(display, (1.9, 1.9, 1.9)), "nearest")
+    assert set(resampled.unique().tolist()) <= {0, 1, 2, 3, 4}
+
+
+def test_a_grid_of_the_same_shape_keeps_every_value() -> None:
+    display = Grid((6, 5, 4), rotated_affine())
+    model = model_grid(display, display.spacing)
+    data = voxels()
+    np.testing.assert_array_equal(resample_to_model(data, display, model).numpy(), data)
+
+
+@pytest.mark.parametrize("factor", [0.7, 1, 1.6])
+def test_resampling_leaves_the_scan_as_it_is(factor: float) -> None:
+    display = Grid((6, 5, 4), rotated_affine())
+    i, j, k = display.spacing
+    data = voxels(dtype=np.float32)
+    resample_to_model(data, display, model_grid(display, (i * factor, j, k))).zero_()
+    np.testing.assert_array_equal(data, voxels())
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (40, 30, 1), (1, 30, 2)])
+def test_thin_scans_are_resampled_too(shape: tuple[int, int, int]) -> None:
+    display = Grid(shape, rotated_affine())
+    model = model_grid(display, (2, 2, 2))
+    assert tuple(resample_to_model(np.ones(shape), display, model).shape) == model.shape
+    np.testing.assert_allclose(resample_to_model(np.ones(shape), display, model).numpy(), 1)
+
+
+def test_arrays_of_another_shape_are_refused() -> None:
+    display = Grid((6, 5, 4), np.eye(4))
+    with pytest.raises(InvalidInput, match="does not fit a scan of size"):
+        resample_to_model(np.zeros((6, 5, 5)), display, model_grid(display, (2, 2, 2)))
