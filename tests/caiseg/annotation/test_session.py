@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from caiseg import Click, InvalidInput, Label
 from caiseg.annotation.actions import (
@@ -28,56 +24,24 @@ from caiseg.annotation.actions import (
     SelectObject,
     StartFrom,
     Undo,
-    action_to_json,
-    parse_action,
 )
 from caiseg.annotation.brush import Stroke
-from caiseg.annotation.packed_mask import BoolArray, PackedMask
+from caiseg.annotation.packed_mask import PackedMask
 from caiseg.annotation.session import AnnotationSession
-
-SHAPE = (5, 6, 7)
-SPACING = (1.0, 1.5, 2.0)
-FIRST = Click((1, 2, 3), Label.FOREGROUND)
-SECOND = Click((4, 0, 6), Label.BACKGROUND)
-THIRD = Click((0, 5, 0), Label.FOREGROUND)
-PAINTED = Draw(Stroke(True, ((2, 3, 3), (4, 3, 3)), 1.6))
-ERASED = Draw(Stroke(False, ((2, 3, 3),), 1.0))
-
-
-@dataclass
-class Network:
-    """Its mask depends on every click, on their order, and on every mask before it."""
-
-    asked: list[tuple[tuple[Click, ...], BoolArray | None]] = field(default_factory=list)
-
-    def __call__(self, clicks: Sequence[Click], previous: BoolArray | None) -> BoolArray:
-        self.asked.append((tuple(clicks), previous))
-        mask = np.zeros(SHAPE, bool) if previous is None else np.roll(previous, 1, axis=2)
-        for click in clicks:
-            mask[click.voxel] ^= True
-        return mask
-
-
-def add(*clicks: Click) -> Add:
-    """Clicks for one round."""
-    return Add(clicks)
-
-
-def after(*actions: Action) -> AnnotationSession:
-    return AnnotationSession.from_log(actions, Network(), SPACING)
-
-
-def state(session: AnnotationSession) -> object:
-    """All that a person can see, and the S_p behind it, comparable."""
-    scene = session.scene
-    objects = [
-        (item, scene.masks[item.object_id], item.round.previous_mask) for item in scene.objects
-    ]
-    return scene.active_id, objects
-
-
-def mask_of(session: AnnotationSession) -> BoolArray:
-    return session.current.mask.unpack()
+from tests.caiseg.annotation.made_up_sessions import (
+    ERASED,
+    FIRST,
+    PAINTED,
+    SECOND,
+    SHAPE,
+    SPACING,
+    THIRD,
+    Network,
+    add,
+    after,
+    mask_of,
+    state,
+)
 
 
 def test_the_first_mask_needs_no_click_and_has_no_previous_mask() -> None:
@@ -307,82 +271,3 @@ def test_another_checkpoint_answers_everything_again_and_undo_still_works() -> N
     for count in range(5, -1, -1):
         assert state(session) == state(after(*actions[:count]))
         session.apply(Undo(), Network())
-
-
-VOXELS = st.tuples(*[st.integers(0, size) for size in SHAPE])
-CLICKS = st.builds(Click, VOXELS, st.sampled_from(Label))
-IDS = st.integers(1, 4)
-MASKS = st.lists(
-    st.lists(st.integers(0, 209)).map(
-        lambda voxels: PackedMask.pack(np.isin(np.arange(210), voxels).reshape(SHAPE))
-    ),
-    min_size=1,
-    max_size=2,
-)
-ACTIONS: st.SearchStrategy[Action] = st.one_of(
-    st.builds(lambda clicks: Add(tuple(clicks)), st.lists(CLICKS, min_size=1, max_size=3)),
-    st.builds(Move, st.integers(0, 3), VOXELS),
-    st.builds(Delete, st.integers(0, 3)),
-    st.builds(
-        lambda paint, path, radius: Draw(Stroke(paint, tuple(path), radius)),
-        st.booleans(),
-        st.lists(VOXELS, min_size=1, max_size=3),
-        st.floats(0.1, 4),
-    ),
-    st.builds(lambda masks: StartFrom(masks[0], tuple(masks[1:])), MASKS),
-    st.sampled_from([Reset(), Accept(), NewObject(), NewObject("Node", "#112233")]),
-    st.sampled_from([Undo(), Redo()]),
-    st.builds(SelectObject, IDS),
-    st.builds(RenameObject, IDS, st.sampled_from(["Node", "Läsion"])),
-    st.builds(RecolourObject, IDS, st.just("#A1B2C3")),
-    st.builds(DeleteObject, IDS),
-)
-
-
-def attempted(actions: list[Action]) -> AnnotationSession:
-    """A session after those of the actions that are possible."""
-    network = Network()
-    session = AnnotationSession(network, SPACING)
-    for action in actions:
-        try:
-            session.apply(action, network)
-        except InvalidInput:
-            continue
-    return session
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(ACTIONS, max_size=14))
-def test_a_saved_session_replays_to_the_same_masks(actions: list[Action]) -> None:
-    session = attempted(actions)
-    saved = json.dumps([action_to_json(action) for action in session.log])
-    log = [parse_action(entry) for entry in json.loads(saved)]
-    again = AnnotationSession.from_log(log, Network(), SPACING)
-    assert state(again) == state(session)
-    assert (again.can_undo, again.can_redo) == (session.can_undo, session.can_redo)
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(ACTIONS, max_size=14), st.integers(0, 14))
-def test_undoing_and_redoing_as_often_changes_nothing(actions: list[Action], count: int) -> None:
-    session = attempted(actions)
-    before = state(session)
-    undone = 0
-    while session.can_undo and undone < count:
-        session.apply(Undo(), Network())
-        undone += 1
-    for _ in range(undone):
-        session.apply(Redo(), Network())
-    assert state(session) == before
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(ACTIONS, max_size=14))
-def test_every_mask_is_a_fold_over_the_objects_own_steps(actions: list[Action]) -> None:
-    session = attempted(actions)
-    for item in session.scene.objects:
-        start = item.round.start
-        base = [StartFrom(start.mask), *item.round.steps]
-        alone = AnnotationSession.from_log(base, Network(), SPACING)
-        assert alone.current.mask == item.round.mask
-        assert alone.current.clicks == item.round.clicks
