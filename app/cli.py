@@ -24,6 +24,9 @@ def main(
     memory_gb: Annotated[
         float, typer.Option(min=0.1, help="GiB of memory that open scans may hold together.")
     ] = 4.0,
+    disk_gb: Annotated[
+        float, typer.Option(min=0.1, help="GiB that uploads and downloads may take on disk.")
+    ] = 20.0,
     upload_mb: Annotated[
         int, typer.Option(min=1, help="MiB that an uploaded file may have.")
     ] = 2048,
@@ -56,6 +59,7 @@ def main(
             checkpoints=checkpoints,
             device=device,
             memory_gb=memory_gb,
+            disk_gb=disk_gb,
             upload_mb=upload_mb,
             idle_minutes=idle_minutes,
             auth=auth,

@@ -22,6 +22,7 @@ from caiseg.errors import InvalidInput
 if TYPE_CHECKING:
     import gradio as gr
 
+    from app.disk_cache import DiskCache
     from app.models import ModelShelf
     from app.store import SessionStore
 
@@ -96,6 +97,7 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
     import gradio as gr
     from starlette.middleware import Middleware
 
+    from app.disk_cache import DiskCache
     from app.handlers import Handlers
     from app.main_page import build_page
     from app.metrics import Metrics
@@ -153,7 +155,8 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
             f"Port {settings.port} of {settings.host} cannot be opened, perhaps because another "
             "program listens there; choose another one with --port."
         ) from None
-    _sweep_regularly(store)
+    disk = DiskCache(cache, int(settings.disk_gb * 2**30))
+    _sweep_regularly(store, disk)
     return RunningApp(url, page, store)
 
 
@@ -163,10 +166,11 @@ def _free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
-def _sweep_regularly(store: SessionStore) -> None:
+def _sweep_regularly(store: SessionStore, disk: DiskCache) -> None:
     def run() -> None:
         while True:
             time.sleep(_SWEEP_SECONDS)
             store.sweep()
+            disk.sweep({scan.source.folder for scan in store.open_scans()})
 
     threading.Thread(target=run, name="sweep", daemon=True).start()

@@ -27,6 +27,7 @@ class Settings:
         checkpoints: Folder of ``.safetensors`` files.
         device: Where the network runs.
         memory_gb: GiB of memory that open scans may hold together.
+        disk_gb: GiB that uploads and downloads may take on disk together.
         upload_mb: MiB that an uploaded file may have.
         idle_minutes: After this time without a click a scan leaves the memory.
         auth: File of user names and password hashes; none lets everybody in.
@@ -42,6 +43,7 @@ class Settings:
     checkpoints: Path
     device: Device
     memory_gb: float
+    disk_gb: float
     upload_mb: int
     idle_minutes: float
     auth: Path | None

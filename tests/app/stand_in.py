@@ -156,6 +156,7 @@ def settings(checkpoints: Path, demo_folder: Path, **changes: Any) -> Settings:
         "checkpoints": checkpoints,
         "device": "cpu",
         "memory_gb": 1.0,
+        "disk_gb": 1.0,
         "upload_mb": 64,
         "idle_minutes": 30.0,
         "auth": None,
