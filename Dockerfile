@@ -34,7 +34,7 @@ USER caiseg
 EXPOSE 7860
 
 HEALTHCHECK --interval=30s --timeout=10s --start-period=120s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/', timeout=5)"]
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/health', timeout=5)"]
 
 ENTRYPOINT ["python", "app.py"]
 CMD ["--host", "0.0.0.0", "--auth", "/run/secrets/caiseg-auth"]
