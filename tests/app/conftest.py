@@ -1,4 +1,4 @@
-"""A server with a stand-in network, and a scan to open in it."""
+"""A server with a stand-in network, its handlers without a browser, and a scan to open in it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
+from app.handlers import Handlers
 from app.server import RunningApp, launch, private_cache
-from tests.app.stand_in import StandInShelf, settings, write_scan
+from app.store import OpenScan, SessionStore
+from app.uploads import Uploads
+from tests.app.stand_in import StandInShelf, settings, work_with, write_scan
 from tests.browser import Person, open_browser, person_at
 
 
@@ -37,6 +40,27 @@ def running(shelf: StandInShelf, tmp_path_factory: pytest.TempPathFactory) -> It
     app.page.close()
 
 
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """Where the server keeps what is uploaded."""
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def store() -> SessionStore:
+    """Room for the scan that is in use."""
+    return SessionStore(1, idle_seconds=60, forget_seconds=600)
+
+
+@pytest.fixture
+def handlers(shelf: StandInShelf, store: SessionStore, cache: Path, tmp_path: Path) -> Handlers:
+    """The server's side of the page's events, called as Gradio calls it."""
+    uploads = Uploads(cache, tmp_path / "demo" / "demo.nii.gz")
+    return Handlers(work_with(shelf, store, uploads), store)
+
+
 @pytest.fixture(scope="module")
 def browser(chromium: Path) -> Iterator[Browser]:
     with open_browser(chromium) as opened:
@@ -59,7 +83,7 @@ def settled(browser: Browser, running: RunningApp, surface: bool) -> Iterator[Pe
 @pytest.fixture
 def person(settled: Person, blob: Path) -> Iterator[Person]:
     """Somebody who has just opened a scan; the page must give no reason to complain."""
-    # The same scan was worked on by the test before, which would be offered over the views.
+    # The same scan was worked on by the test before, and to go on with that would be offered.
     settled.page.evaluate("localStorage.clear()")
     settled.open_file(blob)
     settled.page.keyboard.press("f")
@@ -88,3 +112,9 @@ def blob(tmp_path: Path) -> Path:
     data[8:14, 10:18, 3:6] = 200
     data += np.arange(10, dtype=np.int16)
     return write_scan(tmp_path / "blob.nii.gz", data, (1.0, 1.2, 3.0))
+
+
+def scan_of(person: Person, running: RunningApp) -> OpenScan:
+    """What the server holds of the scan that somebody has on screen."""
+    (scan,) = (s for s in running.store.open_scans() if s.scan_id == person.state("scan"))
+    return scan

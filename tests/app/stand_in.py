@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import gradio as gr
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
@@ -139,6 +140,20 @@ class StandInShelf:
 def work_with(shelf: StandInShelf, store: SessionStore, uploads: Uploads) -> Work:
     """The server's work, with the stand-in for a network."""
     return Work(shelf.as_models(), store, uploads, NetworkWork(Turns(), Metrics()))
+
+
+def request(page: str, user: str | None = None) -> gr.Request:
+    """What Gradio tells a handler of who asks."""
+    return cast(gr.Request, SimpleNamespace(username=user, session_hash=page))
+
+
+def said(updates: Iterable[Any]) -> dict[str, Any]:
+    """All properties that a stream of updates sets, the last value of each."""
+    properties: dict[str, Any] = {}
+    for update in updates:
+        if isinstance(update, gr.HTML):
+            properties |= update.constructor_args
+    return properties
 
 
 def write_scan(

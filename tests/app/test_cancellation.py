@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import gradio as gr
 import pytest
@@ -14,38 +13,10 @@ import pytest
 from app.cancellation import Cancellations
 from app.handlers import Handlers
 from app.store import SessionKey, SessionStore
-from app.uploads import Uploads
 from caiseg import Volume
-from tests.app.stand_in import StandInShelf, work_with
+from tests.app.stand_in import StandInShelf, request
 
 ANN, BOB = SessionKey("", "ann"), SessionKey("", "bob")
-
-
-def request(key: SessionKey) -> gr.Request:
-    return cast(gr.Request, SimpleNamespace(username=key.user, session_hash=key.page))
-
-
-@pytest.fixture
-def store() -> SessionStore:
-    return SessionStore(1, idle_seconds=60, forget_seconds=600)
-
-
-@pytest.fixture
-def shelf() -> StandInShelf:
-    return StandInShelf()
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def handlers(shelf: StandInShelf, store: SessionStore, cache: Path, tmp_path: Path) -> Handlers:
-    uploads = Uploads(cache, tmp_path / "demo" / "demo.nii.gz")
-    return Handlers(work_with(shelf, store, uploads), store)
 
 
 @pytest.fixture
@@ -87,12 +58,12 @@ def test_work_stops_at_the_next_patch_and_the_scan_before_stays(
     asking: Callable[[int], dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    list(handlers.open(asking(1), request(ANN)))
+    list(handlers.open(asking(1), request(ANN.page)))
     before = store.get(ANN)
     files = set(cache.rglob("*"))
     encoded = len(shelf.small.encoded)
-    cancel_midway(shelf, monkeypatch, lambda: handlers.cancel(asking(2), request(ANN)))
-    updates = list(handlers.open(asking(2), request(ANN)))
+    cancel_midway(shelf, monkeypatch, lambda: handlers.cancel(asking(2), request(ANN.page)))
+    updates = list(handlers.open(asking(2), request(ANN.page)))
     assert states(updates)[-1] == "cancelled"
     assert len(shelf.small.encoded) == encoded, "the network stopped before it was done"
     assert store.get(ANN) is before
@@ -106,10 +77,10 @@ def test_a_cancelled_change_of_checkpoint_changes_nothing(
     asking: Callable[[int], dict[str, Any]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    list(handlers.open({**asking(1), "model": "large"}, request(ANN)))
+    list(handlers.open({**asking(1), "model": "large"}, request(ANN.page)))
     value = {"model": "small", "request": {"kind": "model"}, "ticket": 2}
-    cancel_midway(shelf, monkeypatch, lambda: handlers.cancel(value, request(ANN)))
-    assert states(list(handlers.open(value, request(ANN))))[-1] == "cancelled"
+    cancel_midway(shelf, monkeypatch, lambda: handlers.cancel(value, request(ANN.page)))
+    assert states(list(handlers.open(value, request(ANN.page))))[-1] == "cancelled"
     scan = store.get(ANN)
     assert scan is not None
     assert scan.model == "large"
@@ -119,17 +90,17 @@ def test_a_cancelled_change_of_checkpoint_changes_nothing(
 def test_what_waits_can_be_cancelled_before_it_begins(
     handlers: Handlers, store: SessionStore, asking: Callable[[int], dict[str, Any]]
 ) -> None:
-    handlers.cancel(asking(3), request(ANN))
-    assert states(list(handlers.open(asking(3), request(ANN))))[-1] == "cancelled"
-    assert states(list(handlers.open(asking(4), request(ANN))))[-1] == "idle"
+    handlers.cancel(asking(3), request(ANN.page))
+    assert states(list(handlers.open(asking(3), request(ANN.page))))[-1] == "cancelled"
+    assert states(list(handlers.open(asking(4), request(ANN.page))))[-1] == "idle"
     assert store.get(ANN) is not None
 
 
 def test_nobody_cancels_the_work_of_another_page(
     handlers: Handlers, asking: Callable[[int], dict[str, Any]]
 ) -> None:
-    handlers.cancel(asking(9), request(BOB))
-    assert states(list(handlers.open(asking(1), request(ANN))))[-1] == "idle"
+    handlers.cancel(asking(9), request(BOB.page))
+    assert states(list(handlers.open(asking(1), request(ANN.page))))[-1] == "idle"
 
 
 def test_a_page_that_closes_is_forgotten() -> None:

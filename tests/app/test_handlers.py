@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -13,47 +12,10 @@ import pytest
 
 from app.handlers import Handlers
 from app.store import SessionKey, SessionStore
-from app.uploads import Uploads
 from caiseg import load_volume
-from tests.app.stand_in import StandInShelf, work_with
+from tests.app.stand_in import StandInShelf, request, said
 
 ANN, BOB = "ann", "bob"
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def store() -> SessionStore:
-    return SessionStore(1, idle_seconds=60, forget_seconds=600)
-
-
-@pytest.fixture
-def shelf() -> StandInShelf:
-    return StandInShelf()
-
-
-@pytest.fixture
-def handlers(shelf: StandInShelf, store: SessionStore, cache: Path, tmp_path: Path) -> Handlers:
-    uploads = Uploads(cache, tmp_path / "demo" / "demo.nii.gz")
-    return Handlers(work_with(shelf, store, uploads), store)
-
-
-def request(page: str, user: str | None = None) -> gr.Request:
-    return cast(gr.Request, SimpleNamespace(username=user, session_hash=page))
-
-
-def said(updates: Iterable[Any]) -> dict[str, Any]:
-    """All properties that a stream of updates sets, the last value of each."""
-    properties: dict[str, Any] = {}
-    for update in updates:
-        if isinstance(update, gr.HTML):
-            properties |= update.constructor_args
-    return properties
 
 
 def stages(updates: Iterable[gr.HTML]) -> list[str]:

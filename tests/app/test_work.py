@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,10 @@ from app.store import OpenScan, SessionKey, SessionStore
 from app.uploads import Uploads
 from app.work import Work
 from caiseg import InvalidInput, read_checkpoint_info
-from tests.app.stand_in import StandInShelf, work_with, write_scan
+from tests.app.stand_in import StandInShelf, said, work_with, write_scan
 from tests.networks import write_small_checkpoint
 
 KEY = SessionKey("", "page")
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def shelf() -> StandInShelf:
-    return StandInShelf()
 
 
 @pytest.fixture
@@ -50,13 +37,6 @@ def work(shelf: StandInShelf, store: SessionStore, cache: Path, tmp_path: Path) 
 def upload(blob: Path, cache: Path) -> dict[str, Any]:
     (cache / "upload").mkdir()
     return {"kind": "upload", "file": {"path": str(blob.rename(cache / "upload" / blob.name))}}
-
-
-def said(updates: Iterable[Any]) -> dict[str, Any]:
-    properties: dict[str, Any] = {}
-    for update in updates:
-        properties |= update.constructor_args
-    return properties
 
 
 def opened(work: Work, request: dict[str, Any], model: str = "small") -> dict[str, Any]:
