@@ -14,13 +14,21 @@ from torch import Tensor
 from caiseg.clicks import Click, Label, check_inside
 from caiseg.predictor import choose_device
 from caiseg.volume import Volume
+from train.evaluation.modality import shows_air
 from train.methods.base import LoadedMethod, Segmentation
-from train.methods.external.library import require_library, require_weights, weights_hash
+from train.methods.external.library import (
+    fill_with_weights,
+    require_library,
+    require_weights,
+    weights_hash,
+)
 from train.methods.region import box_around
 
 NAME = "medsam"
 SIDE = 1024
 """Pixels a side of what the network sees."""
+SOFT_TISSUE_HU = (-160.0, 240.0)
+"""What of a CT is shown, in Hounsfield units."""
 MARGIN_MM = 15.0
 """How far the box reaches beyond the outermost foreground clicks."""
 
@@ -95,25 +103,34 @@ class MedSAMScan:
     def __init__(self, volume: Volume):
         self.volume = volume
         self.embeddings: dict[int, Tensor] = {}
-        self._window = np.percentile(volume.data, (0.5, 99.5))
+        self._window = _window(volume.data)
 
     def picture(self, index: int) -> Tensor:
-        """An axial slice as MedSAM expects it, ``(1, 3, 1024, 1024)`` in [0, 1]."""
-        low, high = self._window
-        shown = self.volume.data[::-1, ::-1, index].T.astype(np.float32)
-        shown = (shown.clip(low, high) - low) / max(high - low, 1e-6)
+        """An axial slice as MedSAM expects it, ``(1, 3, 1024, 1024)``, from 0 to 1."""
+        shown = self.volume.data[::-1, ::-1, index].T.clip(*self._window)
         picture = torch.nn.functional.interpolate(
             torch.from_numpy(shown.astype(np.float32))[None, None], size=(SIDE, SIDE),
             mode="bicubic",
-        )  # fmt: skip
-        return picture.clamp(0, 1).repeat(1, 3, 1, 1)
+        ).clamp(*self._window)  # fmt: skip
+        picture = (picture - picture.min()) / (picture.max() - picture.min()).clamp(min=1e-6)
+        return picture.repeat(1, 3, 1, 1)
+
+
+def _window(data: npt.NDArray[Any]) -> tuple[float, float]:
+    """MedSAM's own: soft tissue for CT, all but the extremes of what is above 0 otherwise."""
+    if shows_air(data):
+        return SOFT_TISSUE_HU
+    shown = data[data > 0]
+    low, high = np.percentile(shown if shown.size else data, (0.5, 99.5))
+    return float(low), float(high)
 
 
 def load_medsam(checkpoint: Path | None, device: str) -> LoadedMethod:
     """MedSAM with its published weights.
 
     Raises:
-        InvalidInput: segment_anything is not installed, or the file is not there.
+        InvalidInput: segment_anything is not installed, or the file is not there or of another
+            network.
     """
     module = require_library(
         NAME,
@@ -122,7 +139,8 @@ def load_medsam(checkpoint: Path | None, device: str) -> LoadedMethod:
     )
     path = require_weights(NAME, checkpoint, "medsam_vit_b.pth of github.com/bowang-lab/MedSAM")
     chosen = choose_device(device)
-    model = module.sam_model_registry["vit_b"](checkpoint=str(path))
+    model = module.sam_model_registry["vit_b"]()
+    fill_with_weights(NAME, model, path)
     return LoadedMethod(
         NAME, MedSAM(model.to(chosen).eval(), chosen), weights_hash(path), chosen, path.stem
     )

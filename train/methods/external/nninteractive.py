@@ -15,7 +15,14 @@ from caiseg.clicks import Click, Label
 from caiseg.predictor import choose_device
 from caiseg.volume import Volume
 from train.methods.base import LoadedMethod, Segmentation
-from train.methods.external.library import require_library, require_weights, weights_hash
+from train.methods.external.library import (
+    from_stored,
+    require_library,
+    require_weights,
+    stored_array,
+    stored_voxel,
+    weights_hash,
+)
 
 NAME = "nninteractive"
 
@@ -33,7 +40,8 @@ class NNInteractive:
 
     Its session is a dialogue that keeps its own previous mask, so clicks that follow those it has
     had are added to it; any others are played anew from the first. Without clicks it has nothing
-    to say: the mask is empty.
+    to say: the mask is empty. It prepares a scan in the background, so what is left of that when
+    the first click comes counts to the click.
 
     Args:
         session: An initialised ``nnInteractiveInferenceSession``.
@@ -44,7 +52,7 @@ class NNInteractive:
         self._open: OpenedScan | None = None
 
     def encode(self, volume: Volume) -> OpenedScan:
-        """Hand the scan over as it is, which nnInteractive asks for."""
+        """Hand the scan over as SimpleITK reads it, which nnInteractive asks for."""
         scan = OpenedScan(volume)
         self._show(scan)
         return scan
@@ -64,15 +72,17 @@ class NNInteractive:
             scan.placed = ()
         for click in clicks[len(scan.placed) :]:
             self._session.add_point_interaction(
-                click.voxel, include_interaction=click.label is Label.FOREGROUND
+                stored_voxel(scan.volume, click),
+                include_interaction=click.label is Label.FOREGROUND,
             )
         scan.placed = clicks
         mask = self._session.target_buffer.cpu().numpy() > 0
-        return Segmentation(mask)
+        return Segmentation(from_stored(scan.volume, mask))
 
     def _show(self, scan: OpenedScan) -> None:
-        self._session.set_image(scan.volume.data[None].astype(np.float32))
-        self._session.set_target_buffer(torch.zeros(scan.volume.shape, dtype=torch.uint8))
+        image = stored_array(scan.volume)
+        self._session.set_image(image[None])
+        self._session.set_target_buffer(torch.zeros(image.shape, dtype=torch.uint8))
         self._open, scan.placed = scan, ()
 
 
@@ -86,12 +96,12 @@ def load_nninteractive(checkpoint: Path | None, device: str) -> LoadedMethod:
         NAME, "nnInteractive.inference.inference_session", "pip install nninteractive"
     )
     folder = require_weights(
-        NAME, checkpoint, "the folder nnInteractive_v1.0 of huggingface.co/nnInteractive"
+        NAME, checkpoint, "the folder nnInteractive_v1.0 of huggingface.co/MIC-DKFZ/nnInteractive"
     )
     chosen = choose_device(device)
     session = module.nnInteractiveInferenceSession(
         device=chosen, use_torch_compile=False, torch_n_threads=torch.get_num_threads(),
-        do_autozoom=True, use_pinned_memory=chosen.type == "cuda",
+        do_autozoom=True,
     )  # fmt: skip
     session.initialize_from_trained_model_folder(str(folder))
     return LoadedMethod(NAME, NNInteractive(session), weights_hash(folder), chosen, folder.name)

@@ -13,7 +13,13 @@ from caiseg.clicks import Click
 from caiseg.predictor import choose_device
 from caiseg.volume import Volume
 from train.methods.base import LoadedMethod, Segmentation
-from train.methods.external.library import require_library, require_weights, weights_hash
+from train.methods.external.library import (
+    from_stored,
+    require_library,
+    require_weights,
+    stored_array,
+    weights_hash,
+)
 
 NAME = "nnunet"
 
@@ -29,16 +35,10 @@ class NNUNet:
         self._predictor = predictor
 
     def encode(self, volume: Volume) -> Segmentation:
-        """Segment the scan, which nnU-Net gets as its own reader would give it.
-
-        That is in the order and orientation of the file, the last axis first.
-        """
-        native = volume.reorientation.native
-        image = volume.to_native(volume.data).transpose(2, 1, 0)[None].astype(np.float32)
-        properties = {"spacing": list(reversed(native.spacing))}
-        labels = self._predictor.predict_single_npy_array(image, properties)
-        mask = np.ascontiguousarray(np.asarray(labels).transpose(2, 1, 0)) > 0
-        return Segmentation(volume.from_native(mask))
+        """Segment the scan, which nnU-Net gets as its own reader would give it."""
+        properties = {"spacing": list(reversed(volume.reorientation.native.spacing))}
+        labels = self._predictor.predict_single_npy_array(stored_array(volume)[None], properties)
+        return Segmentation(from_stored(volume, np.asarray(labels) > 0))
 
     def segment(
         self,

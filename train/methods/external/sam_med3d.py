@@ -10,15 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torchio as tio
 from torch import Tensor
 
 from caiseg.clicks import Click, Label
-from caiseg.grids import ScanGrids, resample_to_display, resample_to_model
+from caiseg.grids import ScanGrids
 from caiseg.predictor import choose_device
+from caiseg.resampling import resample_to_display, resample_to_model
 from caiseg.volume import Volume
 from train.methods.base import LoadedMethod, Segmentation
-from train.methods.external.library import require_library, require_weights, weights_hash
+from train.methods.external.library import (
+    fill_with_weights,
+    require_library,
+    require_weights,
+    weights_hash,
+)
 
 NAME = "sam_med3d"
 SPACING = (1.5, 1.5, 1.5)
@@ -112,9 +117,16 @@ class SAMMed3D:
         cube = torch.zeros(CUBE, CUBE, CUBE)
         inside, there = _overlap(start, scan.image.shape)
         cube[inside] = scan.image[there]
-        image = tio.ScalarImage(tensor=cube.permute(2, 1, 0)[None])
-        normalised = tio.ZNormalization(masking_method=lambda values: values > 0)(image).data
-        scan.embedding = self._model.image_encoder(normalised[None].to(self._device))
+        normalised = _normalise(cube).permute(2, 1, 0)
+        scan.embedding = self._model.image_encoder(normalised[None, None].to(self._device))
+
+
+def _normalise(cube: Tensor) -> Tensor:
+    """Zero mean and unit deviation of the voxels above 0, as SAM-Med3D was trained."""
+    shown = cube[cube > 0]
+    if shown.numel() < 2 or not float(shown.std()):
+        return cube
+    return (cube - shown.mean()) / shown.std()
 
 
 def _on_display(scan: ResampledScan, cube: Tensor) -> npt.NDArray[np.bool_]:
@@ -141,12 +153,13 @@ def load_sam_med3d(checkpoint: Path | None, device: str) -> LoadedMethod:
     """SAM-Med3D with its published weights.
 
     Raises:
-        InvalidInput: MedIM is not installed, or the file is not there.
+        InvalidInput: MedIM is not installed, or the file is not there or of another network.
     """
     module = require_library(NAME, "medim", "pip install medim")
     path = require_weights(NAME, checkpoint, "sam_med3d_turbo.pth of huggingface.co/blueyo0")
     chosen = choose_device(device)
-    model = module.create_model("SAM-Med3D", pretrained=True, checkpoint_path=str(path))
+    model = module.create_model("SAM-Med3D", pretrained=False)
+    fill_with_weights(NAME, model, path, key="model_state_dict")
     return LoadedMethod(
         NAME, SAMMed3D(model.to(chosen).eval(), chosen), weights_hash(path), chosen, path.stem
     )
