@@ -1,4 +1,4 @@
-"""The app by touch: a tap is a click, a drag goes through the slices, two zoom."""
+"""The app by touch: taps, gestures of one finger and of two, and a phone's screen."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, CDPSession
+from playwright.sync_api import Browser, CDPSession, expect
 
 from app.server import RunningApp
 from tests.app.conftest import check_behaviour
+from tests.app.stand_in import write_scan
 from tests.browser import Person, Voxel, person_at
 
 pytestmark = pytest.mark.browser
@@ -18,6 +20,7 @@ pytestmark = pytest.mark.browser
 SHAPE: Voxel = (24, 30, 10)
 INSIDE: Voxel = (11, 14, 4)
 OUTSIDE: Voxel = (4, 25, 4)
+AWAY: Voxel = (18, 5, 4)
 
 Way = tuple[tuple[float, float], tuple[float, float]]
 
@@ -112,3 +115,52 @@ def test_two_fingers_zoom_and_pan(tablet: Person) -> None:
     assert panned[2] == pytest.approx(zoomed[2], rel=0.02)
     assert (panned[0] - zoomed[0], panned[1] - zoomed[1]) == pytest.approx((40, 20), abs=2)
     assert tablet.listed_clicks == []
+
+
+def test_a_finger_that_rests_takes_the_crosshair_along(tablet: Person) -> None:
+    fingers = Fingers(tablet, rests=True)
+    # Not where the crosshair is already: that it comes shows that the finger counts as resting.
+    fingers.touch("Start", tablet.position("axial", AWAY, SHAPE))
+    tablet.expect_root("pos", ",".join(map(str, AWAY)))
+    fingers.touch("Move", tablet.position("axial", OUTSIDE, SHAPE))
+    tablet.expect_root("pos", ",".join(map(str, OUTSIDE)))
+    fingers.touch("End")
+    assert tablet.listed_clicks == []
+
+
+def test_a_double_tap_shows_a_view_alone(tablet: Person) -> None:
+    fingers = Fingers(tablet)
+    for layout in ("single", "grid"):
+        point = tablet.position("axial", INSIDE, SHAPE)
+        fingers.tap(point)
+        fingers.tap(point)
+        expect(tablet.role("views")).to_have_attribute("data-layout", layout)
+    tablet.expect_clicks(0)
+
+
+def test_a_mask_is_made_on_a_tablet_from_the_first_tap_to_the_download(
+    tablet: Person, tmp_path: Path
+) -> None:
+    fingers = Fingers(tablet)
+    box = tablet.page.locator("button[data-label=bg]").bounding_box()
+    assert box is not None
+    fingers.tap((box["x"] + box["width"] / 2, box["y"] + box["height"] / 2))
+    fingers.tap(tablet.position("axial", INSIDE, SHAPE))
+    tablet.expect_clicks(1)
+    assert tablet.listed_clicks == [(INSIDE, "bg")]
+    assert tablet.download_mask(tmp_path).stat().st_size > 0
+
+
+def test_a_phone_begins_with_one_large_view(
+    browser: Browser, running: RunningApp, tmp_path: Path
+) -> None:
+    scan = write_scan(tmp_path / "scan.nii.gz", np.full((20, 20, 20), 9, np.int16))
+    with person_at(browser, running.url, size=(390, 844), touch=True, surface=False) as phone:
+        phone.open_file(scan)
+        expect(phone.role("views")).to_have_attribute("data-layout", "focus")
+        box = phone.canvas("axial").bounding_box()
+        assert box is not None
+        assert box["width"] == pytest.approx(390, abs=2)
+        for view in ("coronal", "sagittal", "surface"):
+            expect(phone.page.locator(f"section[data-plane={view}]")).to_be_in_viewport()
+        check_behaviour(phone)

@@ -10,6 +10,8 @@ const DOUBLE_TAP_MILLISECONDS = 350;
 function tapCommands(stage, commands) {
   // The presses that may be half of a pair, the last one first.
   let taps = [];
+  // Whether the last press was a finger's: of pairs of those some browsers tell, too.
+  let isTouch = false;
   const showAlone = (view) => {
     for (const { made } of taps) if (made) commands.takeBackClick();
     taps = [];
@@ -20,7 +22,7 @@ function tapCommands(stage, commands) {
 
   return {
     tap(view, event) {
-      const isTouch = event.pointerType === "touch";
+      isTouch = event.pointerType === "touch";
       taps = taps.filter(near(view, event, PAIR_SLACK[isTouch ? "touch" : "mouse"])).slice(0, 1);
       if (isTouch && taps.length > 0 && event.timeStamp - taps[0].time < DOUBLE_TAP_MILLISECONDS) {
         showAlone(view);
@@ -31,7 +33,7 @@ function tapCommands(stage, commands) {
       taps.unshift({ view, point: view.pointUnder(event), time: event.timeStamp, made });
     },
     doubleClick(view, event) {
-      if (stage.tool !== "click") return;
+      if (stage.tool !== "click" || isTouch) return;
       taps = taps.filter(near(view, event, PAIR_SLACK.mouse));
       showAlone(view);
     },
