@@ -12,15 +12,15 @@ class Panel {
     this.find(role).textContent = text;
   }
 
-  showScan({ name, shape, spacing, windows, notices }) {
+  showScan({ name, shape, spacing, windows }) {
     const size = shape.join(" × ");
     const steps = spacing.map((mm) => Number(mm.toFixed(2))).join(" × ");
     const heading = this.find("scan-name");
     heading.replaceChildren(node("strong", name), node("span", size + "  ·  " + steps + " mm"));
     heading.title = name + ", " + size + " voxels of " + steps + " mm";
     this.find("window").replaceChildren(...windows.map((window) => new Option(window.name)));
-    this.find("notices-card").hidden = notices.length === 0;
-    this.find("notices").replaceChildren(...notices.map((notice) => node("li", notice)));
+    // Those of this scan come with its first mask, all at once; see parts.js.
+    this.find("notices-card").hidden = true;
     for (const figure of ["volume", "components"]) this.say(figure, "–");
     for (const button of ["undo", "redo", "reset", "save"]) this.find(button).disabled = true;
   }
