@@ -1,4 +1,4 @@
-"""The same steps for programs: named endpoints for ``gradio_client`` (and tools of an MCP server).
+"""The same steps for programs: named endpoints for ``gradio_client``.
 
 Each client has a scan of its own, like each page. ``examples/annotate.py`` shows all of them.
 """
