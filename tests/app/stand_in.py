@@ -18,11 +18,11 @@ from app.metrics import Metrics
 from app.models import ModelShelf
 from app.network_work import NetworkWork
 from app.settings import Settings
-from app.store import SessionStore
+from app.store import OpenScan, SessionStore
 from app.turns import Turns
 from app.uploads import Uploads
 from app.work import Work
-from caiseg import Click, InvalidInput, Volume
+from caiseg import Click, InvalidInput, Label, Volume
 from caiseg.preprocessing import PreprocessingConfig
 
 BoolArray = npt.NDArray[np.bool_]
@@ -154,6 +154,16 @@ def said(updates: Iterable[Any]) -> dict[str, Any]:
         if isinstance(update, gr.HTML):
             properties |= update.constructor_args
     return properties
+
+
+def folded(clicks: Sequence[tuple[int, int, int]], scan: OpenScan, shelf: StandInShelf) -> bytes:
+    """The mask after foreground clicks, each given the mask before it."""
+    assert scan.resident is not None
+    mask = shelf.small.segment(scan.resident.encoded, ()).mask
+    for voxel in clicks:
+        click = Click(voxel, Label.FOREGROUND)
+        mask = shelf.small.segment(scan.resident.encoded, [click], mask).mask
+    return bytes(mask.tobytes())
 
 
 def write_scan(

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, expect
 from app.server import RunningApp
 from caiseg.annotation.actions import Draw
 from caiseg.annotation.packed_mask import BoolArray
+from tests.app.conftest import scan_of
 from tests.app.stand_in import StandInShelf
 from tests.browser import PLANES, Person, Voxel, person_at
 
@@ -28,13 +29,11 @@ def surface() -> bool:
 
 
 def mask_of(person: Person, running: RunningApp) -> BoolArray:
-    (scan,) = (s for s in running.store.open_scans() if s.scan_id == person.state("scan"))
-    return scan.session.current.mask.unpack()
+    return scan_of(person, running).session.current.mask.unpack()
 
 
 def last_stroke(person: Person, running: RunningApp) -> Draw:
-    (scan,) = (s for s in running.store.open_scans() if s.scan_id == person.state("scan"))
-    step = scan.session.log[-1]
+    step = scan_of(person, running).session.log[-1]
     assert isinstance(step, Draw)
     return step
 

@@ -8,11 +8,10 @@ import pytest
 from playwright.sync_api import expect
 
 from app.server import RunningApp
-from app.store import OpenScan
-from caiseg import Click, Label
 from caiseg.annotation.rounds import Segment
 from caiseg.annotation.session import AnnotationSession
-from tests.app.stand_in import StandInShelf
+from tests.app.conftest import scan_of
+from tests.app.stand_in import StandInShelf, folded
 from tests.browser import Person, Voxel
 
 pytestmark = pytest.mark.browser
@@ -34,21 +33,6 @@ def at_once_and_covered(person: Person) -> None:
     for role, wanted in {"collect": "false", "mask": "true", "cross": "true"}.items():
         if person.role(role).get_attribute("aria-pressed") != wanted:
             person.role(role).click()
-
-
-def scan_of(person: Person, running: RunningApp) -> OpenScan:
-    (scan,) = (s for s in running.store.open_scans() if s.scan_id == person.state("scan"))
-    return scan
-
-
-def folded(clicks: list[Voxel], scan: OpenScan, shelf: StandInShelf) -> bytes:
-    """The mask after foreground clicks, each given the mask before it."""
-    assert scan.resident is not None
-    mask = shelf.small.segment(scan.resident.encoded, ()).mask
-    for voxel in clicks:
-        click = Click(voxel, Label.FOREGROUND)
-        mask = shelf.small.segment(scan.resident.encoded, [click], mask).mask
-    return bytes(mask.tobytes())
 
 
 def around(person: Person, voxel: Voxel, plane: str = "axial") -> npt.NDArray[np.int64]:
@@ -122,6 +106,7 @@ def test_a_dragged_click_is_as_if_it_had_been_made_there(
     for count, voxel in enumerate([FIRST, SECOND], start=1):
         person.click_voxel("axial", voxel, SHAPE)
         person.expect_clicks(count)
+    before = scan_of(person, running).session.current.mask
     drag(person, FIRST, EMPTY)
     person.expect_root("applied", 3)
     assert person.listed_clicks == [(EMPTY, "fg"), (SECOND, "fg")]
@@ -131,6 +116,7 @@ def test_a_dragged_click_is_as_if_it_had_been_made_there(
     person.page.keyboard.press("Control+z")
     person.expect_root("applied", 4)
     assert person.listed_clicks == [(FIRST, "fg"), (SECOND, "fg")]
+    assert scan.session.current.mask == before
 
 
 def drag(person: Person, start: Voxel, end: Voxel) -> None:
@@ -141,14 +127,22 @@ def drag(person: Person, start: Voxel, end: Voxel) -> None:
     mouse.up()
 
 
-def test_the_click_under_the_pointer_is_deleted_by_a_key(person: Person) -> None:
+def test_the_click_under_the_pointer_is_deleted_by_a_key_and_undo_brings_it_back(
+    person: Person, running: RunningApp
+) -> None:
     for count, voxel in enumerate([FIRST, SECOND], start=1):
         person.click_voxel("axial", voxel, SHAPE)
         person.expect_clicks(count)
+    before = scan_of(person, running).session.current.mask
     person.page.mouse.move(*person.position("axial", FIRST, SHAPE))
     person.page.keyboard.press("Delete")
     person.expect_clicks(1)
     assert person.listed_clicks == [(SECOND, "fg")]
+    assert scan_of(person, running).session.current.mask != before
+    person.page.keyboard.press("Control+z")
+    person.expect_clicks(2)
+    assert person.listed_clicks == [(FIRST, "fg"), (SECOND, "fg")]
+    assert scan_of(person, running).session.current.mask == before
 
 
 def test_collected_clicks_wait_and_are_answered_in_one_round(

@@ -14,9 +14,9 @@ import SimpleITK as sitk
 from playwright.sync_api import Browser, expect
 
 from app.server import RunningApp
-from app.store import OpenScan
 from caiseg import load_volume
 from caiseg.annotation.session_file import SessionFile
+from tests.app.conftest import scan_of
 from tests.app.stand_in import write_scan
 from tests.browser import Person, Voxel, person_at
 from tests.caiseg.scan_files import dicom_slice, write_series
@@ -26,11 +26,6 @@ pytestmark = pytest.mark.browser
 SHAPE: Voxel = (24, 30, 10)
 OUTSIDE: Voxel = (4, 25, 8)
 INSIDE: Voxel = (11, 14, 4)
-
-
-def scan_of(person: Person, running: RunningApp) -> OpenScan:
-    (scan,) = (s for s in running.store.open_scans() if s.scan_id == person.state("scan"))
-    return scan
 
 
 def labels_of(person: Person, running: RunningApp) -> bytes:

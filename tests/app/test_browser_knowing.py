@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from app.diameters import axial_diameters
 from app.server import RunningApp
-from app.store import OpenScan
+from tests.app.conftest import scan_of
 from tests.app.stand_in import write_scan
 from tests.browser import Person, Voxel
 
@@ -20,11 +20,6 @@ pytestmark = pytest.mark.browser
 
 SHAPE: Voxel = (24, 30, 10)
 OUTSIDE: Voxel = (4, 25, 8)
-
-
-def scan_of(person: Person, running: RunningApp) -> OpenScan:
-    (scan,) = (s for s in running.store.open_scans() if s.scan_id == person.state("scan"))
-    return scan
 
 
 def clicked(person: Person, voxel: Voxel = OUTSIDE, count: int = 1) -> None:

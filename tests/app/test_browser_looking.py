@@ -1,15 +1,15 @@
-"""Looking at a scan: layouts, windows, read-out, overlay and themes, by what the pixels show."""
+"""Looking at a scan: zoom, read-out, overlay and themes, by what the pixels show."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from playwright.sync_api import Browser, expect
 
 from app.server import RunningApp
+from tests.app.sight import only_the_scan, rgb
 from tests.app.stand_in import write_scan
 from tests.browser import PLANES, Person, Voxel, person_at
 
@@ -19,7 +19,6 @@ pytestmark = pytest.mark.browser
 SHAPE: Voxel = (24, 30, 10)
 INSIDE: Voxel = (11, 14, 4)
 OUTSIDE: Voxel = (4, 25, 4)
-VIEWS = [*PLANES, "surface"]
 ORANGE = np.array([0xE6, 0x9F, 0x00])
 
 
@@ -27,79 +26,6 @@ ORANGE = np.array([0xE6, 0x9F, 0x00])
 def surface() -> bool:
     """Drawn without a GPU it would take most of this module's time."""
     return False
-
-
-def rgb(person: Person, plane: str, voxel: Voxel, shape: Voxel = SHAPE) -> npt.NDArray[np.int64]:
-    """Colour of a voxel's middle, when its slice is on screen."""
-    box = person.canvas(plane).bounding_box()
-    assert box is not None
-    x, y = person.position(plane, voxel, shape)
-    pixel = person.pixels(plane)[int(y - box["y"]), int(x - box["x"]), :3]
-    return pixel.astype(np.int64)
-
-
-def only_the_scan(person: Person) -> None:
-    """Neither mask nor crosshair, and voxels as they are."""
-    for role in ("mask", "cross", "smooth"):
-        if person.role(role).get_attribute("aria-pressed") == "true":
-            person.role(role).click()
-    person.page.mouse.move(5, 5)
-
-
-def area(person: Person, view: str) -> float:
-    box = person.page.locator(f"section[data-plane={view}]").bounding_box()
-    return 0.0 if box is None else box["width"] * box["height"]
-
-
-def choose_layout(person: Person, layout: str) -> None:
-    person.page.locator(f"button[data-layout={layout}]").click()
-
-
-def test_the_layout_chooser_shows_four_views_or_one_large_one_or_only_one(person: Person) -> None:
-    choose_layout(person, "grid")
-    assert len({round(area(person, view), -3) for view in VIEWS}) == 1
-    person.page.locator("section[data-plane=coronal]").focus()
-    choose_layout(person, "focus")
-    small = [area(person, view) for view in VIEWS if view != "coronal"]
-    assert min(small) > 0
-    assert area(person, "coronal") > 4 * max(small)
-    person.page.locator("[data-enlarge=sagittal]").click()
-    assert area(person, "sagittal") > 4 * max(area(person, "axial"), area(person, "coronal"))
-    choose_layout(person, "single")
-    assert sum(area(person, view) > 0 for view in VIEWS) == 1
-    choose_layout(person, "grid")
-
-
-def test_a_key_goes_through_the_layouts(person: Person) -> None:
-    for layout in ("focus", "single", "grid"):
-        person.page.keyboard.press("l")
-        expect(person.role("views")).to_have_attribute("data-layout", layout)
-        button = person.page.locator(f"button[data-layout={layout}]")
-        expect(button).to_have_attribute("aria-pressed", "true")
-
-
-@pytest.mark.parametrize("plane", PLANES)
-def test_a_double_click_shows_a_view_alone_and_back_and_is_no_click(
-    person: Person, plane: str
-) -> None:
-    person.go_to_slice(plane, INSIDE[PLANES[plane][0]])
-    before = person.pictures()
-    for times, layout in ((4, "single"), (8, "grid")):
-        person.page.mouse.dblclick(*person.position(plane, INSIDE, SHAPE))
-        expect(person.role("views")).to_have_attribute("data-layout", layout)
-        person.expect_root("applied", times)
-        person.expect_clicks(0)
-    person.page.mouse.move(5, 5)
-    person.go_to_slice(plane, INSIDE[PLANES[plane][0]])
-    after = person.pictures()
-    assert after[list(PLANES).index(plane)] == before[list(PLANES).index(plane)]
-
-
-def test_a_double_click_shows_the_surface_alone_and_back(person: Person) -> None:
-    person.expect_root("details", 1)
-    for layout in ("single", "grid"):
-        person.role("plot").dblclick()
-        expect(person.role("views")).to_have_attribute("data-layout", layout)
 
 
 def test_space_and_drag_moves_the_picture_and_keys_do_too(person: Person) -> None:
@@ -143,64 +69,6 @@ def test_a_pinch_on_a_trackpad_and_the_plus_key_zoom(person: Person) -> None:
     assert width() == pytest.approx(fitted * np.exp(0.4) * 1.25, rel=0.02)
     person.page.keyboard.press("0")
     assert width() == pytest.approx(fitted)
-
-
-@pytest.fixture
-def thorax(tmp_path: Path) -> Path:
-    """Data in Hounsfield units: air, and a block of 30 HU."""
-    data = np.full((16, 16, 8), -1000, np.int16)
-    data[3:13, 3:13, 2:6] = 30
-    return write_scan(tmp_path / "thorax.nii.gz", data)
-
-
-def test_ct_has_the_windows_of_a_workstation(person: Person, thorax: Path) -> None:
-    person.open_file(thorax)
-    only_the_scan(person)
-    levels = {
-        "Soft tissue": (40, 400),
-        "Lung": (-600, 1500),
-        "Bone": (400, 1800),
-        "Brain": (40, 80),
-        "Liver": (60, 160),
-    }
-    offered = person.role("window").locator("option").all_inner_texts()
-    assert offered == [*levels, "Auto"]
-    for name, (level, width) in levels.items():
-        person.role("window").select_option(name)
-        grey = np.clip((30 - (level - width / 2)) / width, 0, 1) * 255
-        seen = rgb(person, "axial", (8, 8, 4), (16, 16, 8))
-        np.testing.assert_allclose(seen, grey, atol=1.5, err_msg=name)
-    person.role("window").select_option("Soft tissue")
-    person.page.locator("section[data-plane=axial]").focus()
-    person.page.keyboard.press("w")
-    expect(person.role("window")).to_have_value("Lung")
-    person.page.keyboard.press("Shift+W")
-    person.page.keyboard.press("Shift+W")
-    expect(person.role("window")).to_have_value("Auto")
-    for role in ("mask", "cross", "smooth"):
-        person.role(role).click()
-
-
-def test_other_scans_get_a_window_from_their_own_intensities(person: Person) -> None:
-    assert person.role("window").locator("option").all_inner_texts() == ["Auto"]
-    only_the_scan(person)
-    person.go_to_slice("axial", INSIDE[2])
-    assert rgb(person, "axial", INSIDE).min() > 240
-    assert rgb(person, "axial", OUTSIDE).max() < 40
-    for role in ("mask", "cross", "smooth"):
-        person.role(role).click()
-
-
-def test_the_window_can_be_changed_by_keys(person: Person) -> None:
-    person.page.locator("section[data-plane=axial]").focus()
-    before = person.role("window").get_attribute("title") or ""
-    low, high = (float(word) for word in before.split() if word.replace(".", "").isdigit())
-    person.page.keyboard.press("Shift+ArrowRight")
-    expect(person.role("window")).to_have_value("Custom")
-    wider = person.role("window").get_attribute("title") or ""
-    numbers = [float(word) for word in wider.split() if word.lstrip("-").replace(".", "").isdigit()]
-    assert numbers[1] - numbers[0] > high - low
-    person.role("window").select_option("Auto")
 
 
 def test_shift_and_move_links_all_views(person: Person) -> None:
@@ -295,7 +163,7 @@ def test_the_fill_has_the_opacity_of_the_slider(person: Person) -> None:
     for percent in (0, 50, 100):
         person.role("opacity").fill(str(percent))
         person.go_to_slice("axial", INSIDE[2])
-        colour = rgb(person, "axial", INSIDE)
+        colour = rgb(person, "axial", INSIDE, SHAPE)
         np.testing.assert_allclose(colour, 255 + (ORANGE - 255) * percent / 100, atol=6)
     person.page.keyboard.press("[")
     expect(person.role("opacity")).to_have_value("90")
@@ -326,7 +194,7 @@ def test_foreground_and_background_differ_for_colour_blind_eyes_and_without_colo
     person.expect_clicks(2)
     person.go_to_slice("axial", 4)
     person.page.mouse.move(5, 5)
-    plus, minus = rgb(person, "axial", OUTSIDE), rgb(person, "axial", (18, 5, 4))
+    plus, minus = rgb(person, "axial", OUTSIDE, SHAPE), rgb(person, "axial", (18, 5, 4), SHAPE)
     # Machado, Oliveira and Fernandes 2009, for eyes without one kind of cones.
     simulations = {
         "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],

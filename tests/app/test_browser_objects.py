@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from app.server import RunningApp
-from app.store import OpenScan
 from caiseg.annotation.objects import PALETTE, Scene
+from tests.app.conftest import scan_of
 from tests.app.stand_in import write_scan
 from tests.browser import Person, Voxel
 
@@ -28,11 +28,6 @@ NEAR_FIRST: Voxel = (8, 25, 4)
 @pytest.fixture(scope="module")
 def surface() -> bool:
     return False
-
-
-def scan_of(person: Person, running: RunningApp) -> OpenScan:
-    (scan,) = (s for s in running.store.open_scans() if s.scan_id == person.state("scan"))
-    return scan
 
 
 def scene_of(person: Person, running: RunningApp) -> Scene:
