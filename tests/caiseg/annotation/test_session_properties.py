@@ -9,25 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caiseg import Click, InvalidInput, Label
-from caiseg.annotation.actions import (
-    Accept,
-    Action,
-    Add,
-    Delete,
-    DeleteObject,
-    Draw,
-    Move,
-    NewObject,
-    RecolourObject,
-    Redo,
-    RenameObject,
-    Reset,
-    SelectObject,
-    StartFrom,
-    Undo,
-    action_to_json,
-    parse_action,
-)
+from caiseg.annotation import actions as do
+from caiseg.annotation.actions import Action, action_to_json, parse_action
 from caiseg.annotation.brush import Stroke
 from caiseg.annotation.packed_mask import PackedMask
 from caiseg.annotation.session import AnnotationSession
@@ -44,22 +27,22 @@ MASKS = st.lists(
     max_size=2,
 )
 ACTIONS: st.SearchStrategy[Action] = st.one_of(
-    st.builds(lambda clicks: Add(tuple(clicks)), st.lists(CLICKS, min_size=1, max_size=3)),
-    st.builds(Move, st.integers(0, 3), VOXELS),
-    st.builds(Delete, st.integers(0, 3)),
+    st.builds(lambda clicks: do.Add(tuple(clicks)), st.lists(CLICKS, min_size=1, max_size=3)),
+    st.builds(do.Move, st.integers(0, 3), VOXELS),
+    st.builds(do.Delete, st.integers(0, 3)),
     st.builds(
-        lambda paint, path, radius: Draw(Stroke(paint, tuple(path), radius)),
+        lambda paint, path, radius: do.Draw(Stroke(paint, tuple(path), radius)),
         st.booleans(),
         st.lists(VOXELS, min_size=1, max_size=3),
         st.floats(0.1, 4),
     ),
-    st.builds(lambda masks: StartFrom(masks[0], tuple(masks[1:])), MASKS),
-    st.sampled_from([Reset(), Accept(), NewObject(), NewObject("Node", "#112233")]),
-    st.sampled_from([Undo(), Redo()]),
-    st.builds(SelectObject, IDS),
-    st.builds(RenameObject, IDS, st.sampled_from(["Node", "Läsion"])),
-    st.builds(RecolourObject, IDS, st.just("#A1B2C3")),
-    st.builds(DeleteObject, IDS),
+    st.builds(lambda masks: do.StartFrom(masks[0], tuple(masks[1:])), MASKS),
+    st.sampled_from([do.Reset(), do.Accept(), do.NewObject(), do.NewObject("Node", "#112233")]),
+    st.sampled_from([do.Undo(), do.Redo()]),
+    st.builds(do.SelectObject, IDS),
+    st.builds(do.RenameObject, IDS, st.sampled_from(["Node", "Läsion"])),
+    st.builds(do.RecolourObject, IDS, st.just("#A1B2C3")),
+    st.builds(do.DeleteObject, IDS),
 )
 
 
@@ -93,10 +76,10 @@ def test_undoing_and_redoing_as_often_changes_nothing(actions: list[Action], cou
     before = state(session)
     undone = 0
     while session.can_undo and undone < count:
-        session.apply(Undo(), Network())
+        session.apply(do.Undo(), Network())
         undone += 1
     for _ in range(undone):
-        session.apply(Redo(), Network())
+        session.apply(do.Redo(), Network())
     assert state(session) == before
 
 
@@ -106,7 +89,7 @@ def test_every_mask_is_a_fold_over_the_objects_own_steps(actions: list[Action]) 
     session = attempted(actions)
     for item in session.scene.objects:
         start = item.round.start
-        base = [StartFrom(start.mask), *item.round.steps]
+        base = [do.StartFrom(start.mask), *item.round.steps]
         alone = AnnotationSession.from_log(base, Network(), SPACING)
         assert alone.current.mask == item.round.mask
         assert alone.current.clicks == item.round.clicks
