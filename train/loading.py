@@ -11,9 +11,23 @@ from lightning.fabric import Fabric
 from torch.utils.data import DataLoader
 
 from caiseg.errors import InvalidInput
+from train.config import ScheduleConfig
 from train.dataset import EpochSampler, TrainingSamples
 
 Batch = dict[str, torch.Tensor]
+
+
+def check_shares(schedule: ScheduleConfig, processes: int) -> None:
+    """Refuse a batch that processes cannot share, each in as many parts as are asked for.
+
+    Raises:
+        InvalidInput: The shares would differ.
+    """
+    if schedule.batch_size % (processes * schedule.accumulate):
+        raise InvalidInput(
+            f"schedule.batch_size: {schedule.batch_size} samples cannot be shared equally by "
+            f"{processes} processes, in schedule.accumulate {schedule.accumulate} parts each."
+        )
 
 
 def epoch_batches(

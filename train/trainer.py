@@ -14,11 +14,11 @@ from lightning.fabric import Fabric
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.profiler import record_function
 
-from caiseg.errors import InvalidInput
 from train.board import Board
 from train.config import ExperimentConfig
 from train.dataset import CaseSource, TrainingSamples
-from train.loading import epoch_batches, split_batch
+from train.gradients import check_gradient
+from train.loading import check_shares, epoch_batches, split_batch
 from train.methods.trainable import Network, build_network, initial_weights, training_step
 from train.pictures import validation_picture
 from train.prepared import PreparedCase
@@ -63,13 +63,7 @@ class Trainer:
         save_every: float = 120.0,
         report: Report = lambda record: None,
     ):
-        parts = fabric.world_size * config.schedule.accumulate
-        if config.schedule.batch_size % parts:
-            raise InvalidInput(
-                f"schedule.batch_size: {config.schedule.batch_size} samples cannot be shared "
-                f"equally by {fabric.world_size} processes, in schedule.accumulate "
-                f"{config.schedule.accumulate} parts each."
-            )
+        check_shares(config.schedule, fabric.world_size)
         self.config = config
         self.folder = folder
         self.fabric = fabric
@@ -187,9 +181,8 @@ class Trainer:
 
     def batches(self) -> Iterator[dict[str, torch.Tensor]]:
         """This process's share of the rest of the present epoch; see :func:`epoch_batches`."""
-        return epoch_batches(
-            self.samples, self.epoch, self.done_in_epoch, self.fabric, self.workers
-        )  # fmt: skip
+        done = self.done_in_epoch
+        return epoch_batches(self.samples, self.epoch, done, self.fabric, self.workers)
 
     def learn(self, batch: dict[str, torch.Tensor]) -> float:
         """Make one optimizer step, in as many parts as ``schedule.accumulate`` says.
@@ -233,14 +226,7 @@ class Trainer:
 
     def _update(self, step: int) -> None:
         schedule = self.config.schedule
-        # Processes have summed their gradients, so all of them stop at the same step.
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        if not bool(torch.nn.utils.get_total_norm(gradients).isfinite()):
-            raise InvalidInput(
-                f"The gradient of step {step + 1} (epoch {self.epoch + 1}) is not finite; use "
-                "--resume to go on from the last saved state, with a gradient clip, a lower "
-                "learning rate or precision 32 in a new run if it comes again."
-            )
+        check_gradient(self.network, step, self.epoch)
         if schedule.gradient_clip is not None:
             self.fabric.clip_gradients(
                 self.step_module, self.optimizer, max_norm=schedule.gradient_clip
