@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 import torchio as tio
+from torch import Tensor
 
 from tests.train.small_experiment import small_config
 from train.config import DataConfig
-from train.crops import choose_crop, cut, middle, with_margin
+from train.crops import choose_crop, cut, middle, random_crop, with_margin
 from train.dataset import SampleKey, StoredCases, TrainingSamples
 from train.prepared import PreparedCase
 
@@ -128,3 +129,76 @@ def test_rotations_are_about_millimetres() -> None:
         millimetres = (bar - bar.mean(dim=0)) * torch.tensor([1.0, 1.0, 4.0])
         length = float(torch.linalg.svdvals(millimetres / len(bar) ** 0.5)[0])
         assert length == pytest.approx(64 / 12**0.5, rel=0.04), "64 mm, whichever way it points"
+
+
+def crop(
+    image: Tensor, lesion: Tensor, share: float, size: tuple[int, int, int], seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    config = DataConfig(crop_size=size, lesion_centred_share=share)
+    return random_crop(image, lesion, config, np.random.default_rng(seed))
+
+
+def numbered_scan() -> tuple[Tensor, Tensor]:
+    """A scan whose voxels all differ, with a lesion of one voxel in a corner."""
+    image = torch.arange(20.0 * 18 * 12).reshape(20, 18, 12)
+    lesion = torch.zeros(20, 18, 12, dtype=torch.bool)
+    lesion[19, 0, 11] = True
+    return image, lesion
+
+
+def test_a_crop_contains_a_lesion_voxel_when_asked() -> None:
+    image, lesion = numbered_scan()
+    for seed in range(30):
+        part, truth = crop(image, lesion, 1.0, (8, 6, 4), seed)
+        assert part.shape == truth.shape == (8, 6, 4)
+        assert bool(truth.any())
+
+
+def test_other_crops_lie_anywhere_in_the_body() -> None:
+    image, lesion = numbered_scan()
+    body = image > image.mean()
+    starts = set()
+    for seed in range(30):
+        part, truth = crop(image, lesion, 0.0, (8, 6, 4), seed)
+        start = np.unravel_index(int(part[0, 0, 0]), image.shape)
+        window = tuple(
+            slice(int(n), int(n) + size) for n, size in zip(start, (8, 6, 4), strict=True)
+        )
+        assert torch.equal(part, image[window])
+        assert torch.equal(truth, lesion[window])
+        assert bool(body[window].any())
+        starts.add(start)
+    assert len(starts) > 20
+
+
+def test_the_lesion_lies_anywhere_in_its_crop() -> None:
+    image, lesion = torch.rand(30, 30, 30), torch.zeros(30, 30, 30, dtype=torch.bool)
+    lesion[15, 15, 15] = True
+    places = [
+        tuple(torch.nonzero(crop(image, lesion, 1.0, (8, 8, 8), seed)[1])[0].tolist())
+        for seed in range(60)
+    ]
+    for axis in range(3):
+        assert {place[axis] for place in places} == set(range(8))
+
+
+def test_the_share_of_crops_around_the_lesion_is_as_asked() -> None:
+    image, lesion = numbered_scan()
+    found = [bool(crop(image, lesion, 0.5, (2, 2, 2), seed)[1].any()) for seed in range(200)]
+    assert 0.4 < np.mean(found) < 0.6
+
+
+def test_a_scan_smaller_than_the_crop_is_padded_with_its_darkest_value() -> None:
+    image, lesion = torch.rand(5, 20, 6) + 3, torch.ones(5, 20, 6, dtype=torch.bool)
+    part, truth = crop(image, lesion, 1.0, (8, 10, 16))
+    assert part.shape == truth.shape == (8, 10, 16)
+    assert int(truth.sum()) == 5 * 10 * 6
+    assert bool(truth[1:6, :, 5:11].all()), "the scan lies in the middle"
+    assert set(part[~truth].tolist()) == {float(image.min())}
+
+
+def test_a_scan_without_lesion_or_contrast_can_be_cropped() -> None:
+    nothing = torch.zeros(20, 20, 20)
+    part, truth = crop(nothing, nothing.bool(), 1.0, (8, 8, 8))
+    assert part.shape == (8, 8, 8)
+    assert not truth.any()

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from caiseg.errors import InvalidInput
-from tests.train.small_experiment import prepared_cases, small_config, write_manifest
-from train.config import AugmentationConfig, DataConfig
-from train.crops import random_crop
+from tests.train.small_experiment import prepared_cases, small_config
+from train.config import AugmentationConfig
 from train.dataset import (
     EpochSampler,
     SampleKey,
@@ -23,8 +19,7 @@ from train.dataset import (
     TrainingSamples,
     augmentation,
 )
-from train.manifest import Case, read_manifest
-from train.prepared import PreparedCase, prepare_case
+from train.prepared import PreparedCase
 
 CONFIG = small_config(data={"crop_size": [16, 16, 16]}, augmentation={"p": 1.0, "gamma": 0.3})
 KEYS = [SampleKey(epoch, case, repeat) for epoch in (0, 1) for case in (0, 1) for repeat in (0, 1)]
@@ -176,132 +171,3 @@ def test_every_process_has_as_many_samples_as_the_others(cases: int, processes: 
     assert {key.case for keys in ranks for key in keys} == set(range(cases))
     sampler = EpochSampler(cases, CONFIG, 0, rank=0, processes=processes)
     assert len(sampler) == len(ranks[0])
-
-
-def crop(
-    image: Tensor, lesion: Tensor, share: float, size: tuple[int, int, int], seed: int = 0
-) -> tuple[Tensor, Tensor]:
-    config = DataConfig(crop_size=size, lesion_centred_share=share)
-    return random_crop(image, lesion, config, np.random.default_rng(seed))
-
-
-def numbered_scan() -> tuple[Tensor, Tensor]:
-    """A scan whose voxels all differ, with a lesion of one voxel in a corner."""
-    image = torch.arange(20.0 * 18 * 12).reshape(20, 18, 12)
-    lesion = torch.zeros(20, 18, 12, dtype=torch.bool)
-    lesion[19, 0, 11] = True
-    return image, lesion
-
-
-def test_a_crop_contains_a_lesion_voxel_when_asked() -> None:
-    image, lesion = numbered_scan()
-    for seed in range(30):
-        part, truth = crop(image, lesion, 1.0, (8, 6, 4), seed)
-        assert part.shape == truth.shape == (8, 6, 4)
-        assert bool(truth.any())
-
-
-def test_other_crops_lie_anywhere_in_the_body() -> None:
-    image, lesion = numbered_scan()
-    body = image > image.mean()
-    starts = set()
-    for seed in range(30):
-        part, truth = crop(image, lesion, 0.0, (8, 6, 4), seed)
-        start = np.unravel_index(int(part[0, 0, 0]), image.shape)
-        window = tuple(
-            slice(int(n), int(n) + size) for n, size in zip(start, (8, 6, 4), strict=True)
-        )
-        assert torch.equal(part, image[window])
-        assert torch.equal(truth, lesion[window])
-        assert bool(body[window].any())
-        starts.add(start)
-    assert len(starts) > 20
-
-
-def test_the_lesion_lies_anywhere_in_its_crop() -> None:
-    image, lesion = torch.rand(30, 30, 30), torch.zeros(30, 30, 30, dtype=torch.bool)
-    lesion[15, 15, 15] = True
-    places = [
-        tuple(torch.nonzero(crop(image, lesion, 1.0, (8, 8, 8), seed)[1])[0].tolist())
-        for seed in range(60)
-    ]
-    for axis in range(3):
-        assert {place[axis] for place in places} == set(range(8))
-
-
-def test_the_share_of_crops_around_the_lesion_is_as_asked() -> None:
-    image, lesion = numbered_scan()
-    found = [bool(crop(image, lesion, 0.5, (2, 2, 2), seed)[1].any()) for seed in range(200)]
-    assert 0.4 < np.mean(found) < 0.6
-
-
-def test_a_scan_smaller_than_the_crop_is_padded_with_its_darkest_value() -> None:
-    image, lesion = torch.rand(5, 20, 6) + 3, torch.ones(5, 20, 6, dtype=torch.bool)
-    part, truth = crop(image, lesion, 1.0, (8, 10, 16))
-    assert part.shape == truth.shape == (8, 10, 16)
-    assert int(truth.sum()) == 5 * 10 * 6
-    assert bool(truth[1:6, :, 5:11].all()), "the scan lies in the middle"
-    assert set(part[~truth].tolist()) == {float(image.min())}
-
-
-def test_a_scan_without_lesion_or_contrast_can_be_cropped() -> None:
-    nothing = torch.zeros(20, 20, 20)
-    part, truth = crop(nothing, nothing.bool(), 1.0, (8, 8, 8))
-    assert part.shape == (8, 8, 8)
-    assert not truth.any()
-
-
-def first_case(folder: Path) -> Case:
-    return read_manifest(write_manifest(folder, train=1, val=0))[0]
-
-
-def prepare(case: Case, folder: Path, **data: Any) -> PreparedCase:
-    settings = DataConfig(crop_size=(16, 16, 16), **data)
-    return prepare_case(case, CONFIG.preprocessing, settings, folder / "cache")
-
-
-def test_a_prepared_case_lies_on_the_model_grid(tmp_path: Path) -> None:
-    case = first_case(tmp_path)
-    prepared = prepare(case, tmp_path)
-    volume, lesion = case.load()
-    assert prepared.name == case.name
-    assert prepared.image.shape == prepared.lesion.shape == (32, 32, 16)
-    assert prepared.spacing.tolist() == pytest.approx([5, 5, 10])
-    assert torch.equal(prepared.lesion, torch.from_numpy(lesion))
-    assert float(prepared.image.min()) == 0
-    assert float(prepared.image.std()) == pytest.approx(1, rel=1e-4)
-    assert np.corrcoef(prepared.image.flatten(), volume.data.ravel())[0, 1] > 0.999
-
-
-def test_a_second_preparation_reads_the_first_one_s_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    case = first_case(tmp_path)
-    first = prepare(case, tmp_path)
-
-    def never(*_: object) -> None:
-        raise AssertionError("the scan was read again")
-
-    monkeypatch.setattr(Case, "load", never)
-    second = prepare(case, tmp_path)
-    assert torch.equal(first.image, second.image)
-    assert torch.equal(first.lesion, second.lesion)
-    assert torch.equal(first.spacing, second.spacing)
-
-
-def test_a_changed_file_or_setting_is_prepared_again(tmp_path: Path) -> None:
-    case = first_case(tmp_path)
-    prepare(case, tmp_path)
-    assert len(list((tmp_path / "cache").iterdir())) == 1
-    with pytest.raises(InvalidInput, match=f"Case {case.name}"):
-        prepare(case, tmp_path, label_values=(7,))
-    case.mask.write_bytes(b"no mask any more")
-    with pytest.raises(InvalidInput, match=f"Case {case.name}"):
-        prepare(case, tmp_path)
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    case = first_case(tmp_path)
-    case.image.unlink()
-    with pytest.raises(InvalidInput, match=r"scan0.nii.gz"):
-        prepare(case, tmp_path)
