@@ -52,6 +52,11 @@ class AugmentationConfig(_Section):
     """MR only: smooth multiplicative shading."""
     gamma: float = Field(0.0, ge=0, le=1)
     """Largest log-gamma of a contrast change; 0 leaves contrast alone as in the paper."""
+    blur_mm: float = Field(0.0, ge=0)
+    """Largest standard deviation of a Gaussian blur; 0 as in the paper."""
+    low_resolution: float = Field(1.0, ge=1)
+    """Largest factor by which one axis, chosen at random, is sampled more coarsely and back; 1 as
+    in the paper. Scanners differ in sharpness more than one source of scans shows."""
 
 
 class ClickConfig(_Section):

@@ -28,6 +28,11 @@ def augmentation(config: AugmentationConfig, modality: str) -> tio.Compose:
     ]
     if config.gamma > 0:
         transforms.append(tio.RandomGamma((-config.gamma, config.gamma), p=config.p))
+    if config.blur_mm > 0:
+        transforms.append(tio.RandomBlur((0, config.blur_mm), p=config.p))
+    if config.low_resolution > 1:
+        coarser = (1.0, config.low_resolution)
+        transforms.append(tio.RandomAnisotropy(downsampling=coarser, p=config.p))
     if config.bias_field and modality == "MR":
         transforms.append(tio.RandomBiasField(coefficients=0.3, p=config.p))
     return tio.Compose(transforms)

@@ -105,6 +105,25 @@ def test_augmentations_are_those_of_the_paper() -> None:
     assert "RandomGamma" in names_of(AugmentationConfig(gamma=0.3), "CT")
 
 
+def test_a_scan_may_be_less_sharp_while_its_lesion_stays() -> None:
+    lesion = torch.zeros(32, 32, 16, dtype=torch.bool)
+    lesion[8:24, 8:24, 4:12] = True
+    image = lesion + 0.1 * torch.randn(lesion.shape, generator=torch.Generator().manual_seed(0))
+    case = PreparedCase("a", image.clamp(min=0.01), lesion, torch.tensor([2.0, 2.0, 4.0]))
+    quiet = {"p": 1.0, "noise_std": 0.0, "bias_field": False, "scales": (1.0, 1.0), "degrees": 0.0}
+
+    def sharpness(**changes: float) -> float:
+        config = small_config(
+            data={"crop_size": [32, 32, 16]}, augmentation=quiet | {"flip_axes": ()} | changes
+        )
+        sample = TrainingSamples(StoredCases([case]), config)[SampleKey(0, 0, 0)]
+        assert torch.equal(sample["lesion"][0] > 0, lesion)
+        return float(sum(sample["image"][0].diff(dim=axis).abs().mean() for axis in range(3)))
+
+    assert sharpness(blur_mm=4.0) < 0.9 * sharpness()
+    assert sharpness(low_resolution=4.0) < 0.9 * sharpness()
+
+
 def test_every_augmentation_has_its_own_probability() -> None:
     for probability in (0.0, 0.5, 1.0):
         changes = augmentation(AugmentationConfig(p=probability, gamma=0.3), "MR").transforms

@@ -66,6 +66,8 @@ TABLE = [
     everywhere("augmentation.degrees", 10, "IV-A: within +-10 degrees"),
     Value("augmentation.bias_field", True, False, False, False, "IV-A: MRI-specific artifacts"),
     everywhere("augmentation.gamma", 0, "IV-A: not among the augmentations"),
+    everywhere("augmentation.blur_mm", 0, "IV-A: not among the augmentations"),
+    everywhere("augmentation.low_resolution", 1, "IV-A: not among the augmentations"),
     # Network.
     Value(
         "network.strides", ISOTROPIC, THICK_SLICES, THICK_SLICES, THICK_SLICES,
