@@ -11,6 +11,7 @@ import gradio as gr
 
 from app import replies
 from app.cancellation import Cancellations
+from app.faults import log_fault
 from app.messages import PageMessage
 from app.page_actions import FAILED
 from app.store import SessionKey, SessionStore
@@ -95,6 +96,6 @@ def _spoken(
         yield from steps(PageMessage.parse(value), session_key(request))
     except InvalidInput as error:
         yield replies.refused(str(error), lost=isinstance(error, NoScanOpen))
-    except Exception:
-        _log.exception("A request failed")
+    except Exception as error:
+        log_fault(_log, "A request failed", error)
         yield replies.refused(FAILED)

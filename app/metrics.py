@@ -27,6 +27,10 @@ class Metrics:
             "caiseg_click_seconds", "An answer of the network to clicks, without waiting.",
             registry=own, buckets=_CLICK_SECONDS,
         )  # fmt: skip
+        self.answer_seconds = Histogram(
+            "caiseg_answer_seconds", "Answering what a page has asked, waiting included.",
+            registry=own, buckets=_CLICK_SECONDS,
+        )  # fmt: skip
         self.encode_seconds = Histogram(
             "caiseg_encode_seconds", "Encoding a scan, without waiting.",
             registry=own, buckets=_ENCODE_SECONDS,

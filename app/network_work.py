@@ -105,6 +105,10 @@ class NetworkWork:
         )
         return encoded
 
+    def answered(self, seconds: float) -> None:
+        """Count the answer to a page."""
+        self._metrics.answer_seconds.observe(seconds)
+
     def answering(self, predictor: CAISegPredictor, resident: ResidentScan) -> Segment:
         """What a session asks for masks: a checkpoint, on one scan."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from app.faults import log_fault
 from app.store import OpenScan
 from caiseg import InvalidInput, Volume, load_labels
 from caiseg.annotation.actions import Action, StartFrom, parse_action
@@ -48,8 +49,8 @@ def do_new(
             scan.session.apply(_read(entry, volume, uploaded), segment)
         except InvalidInput as error:
             sentence = str(error)
-        except Exception:
-            _log.exception("An action failed")
+        except Exception as error:
+            log_fault(_log, "An action failed", error)
             sentence = FAILED
         scan.applied += 1
     scan.answers += 1

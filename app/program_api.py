@@ -14,6 +14,7 @@ import gradio as gr
 from gradio.events import api
 
 from app.exports import FileKind
+from app.faults import log_fault
 from app.handlers import session_key
 from app.measurements import measure_all
 from app.messages import PageMessage
@@ -195,6 +196,6 @@ def _spoken(step: Callable[[], None]) -> None:
         step()
     except InvalidInput as error:
         raise gr.Error(str(error), print_exception=False) from None
-    except Exception:
-        _log.exception("A request of a program failed")
+    except Exception as error:
+        log_fault(_log, "A request of a program failed", error)
         raise gr.Error(FAILED, print_exception=False) from None

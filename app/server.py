@@ -21,6 +21,7 @@ from caiseg.errors import InvalidInput
 
 if TYPE_CHECKING:
     import gradio as gr
+    from starlette.requests import Request
 
     from app.disk_cache import DiskCache
     from app.models import ModelShelf
@@ -98,6 +99,7 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
     from starlette.middleware import Middleware
 
     from app.disk_cache import DiskCache
+    from app.file_owners import FileOwners, OwnFilesOnly
     from app.handlers import Handlers
     from app.main_page import build_page
     from app.metrics import Metrics
@@ -117,8 +119,8 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
         int(settings.memory_gb * 2**30), settings.idle_minutes * 60, _FORGET_SECONDS
     )
     demo = settings.demo_folder / "demo_brain_flair.nii.gz"
-    turns, metrics = Turns(), Metrics()
-    work = Work(models, store, Uploads(cache, demo), NetworkWork(turns, metrics))
+    turns, metrics, owners = Turns(), Metrics(), FileOwners(cache)
+    work = Work(models, store, Uploads(cache, demo, owners), NetworkWork(turns, metrics))
     api = ProgramApi(work, store, models.names[0])
     page = build_page(models.cards, settings.upload_mb, Handlers(work, store), api)
     watch_server(metrics, store, lambda: len(page._queue) + turns.waiting)
@@ -144,7 +146,12 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
             prevent_thread_lock=True,
             quiet=True,
             app_kwargs={
-                "middleware": [Middleware(SecurityHeaders)],
+                "middleware": [
+                    Middleware(SecurityHeaders),
+                    Middleware(
+                        OwnFilesOnly, owners=owners, user_of=lambda request: _user(page, request)
+                    ),
+                ],
                 "docs_url": None,
                 "redoc_url": None,
                 "routes": operator_routes(metrics, admits),
@@ -158,6 +165,13 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
     disk = DiskCache(cache, int(settings.disk_gb * 2**30))
     _sweep_regularly(store, disk)
     return RunningApp(url, page, store)
+
+
+def _user(page: gr.Blocks, request: Request) -> str:
+    """Who makes a request, as Gradio's own routes find out."""
+    cookies, app = request.cookies, page.app
+    tokens = [cookies.get(f"access-token{kind}-{app.cookie_id}") for kind in ("", "-unsecure")]
+    return next((app.tokens[token] for token in tokens if token in app.tokens), "")
 
 
 def _free_port(host: str) -> int:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from app.file_owners import FileOwners
 from caiseg import InvalidInput
 from caiseg.synthetic import demo_scan
 
@@ -17,11 +18,13 @@ class Uploads:
     Args:
         cache: Gradio's cache folder: uploads arrive in it, files are served from it.
         demo: Where the built-in scan is kept.
+        owners: Who may read which folder.
     """
 
-    def __init__(self, cache: Path, demo: Path):
+    def __init__(self, cache: Path, demo: Path, owners: FileOwners):
         self._cache = cache
         self._demo = demo
+        self._owners = owners
 
     def find(self, path: Path) -> Path:
         """The uploaded file that a page named.
@@ -30,23 +33,27 @@ class Uploads:
             InvalidInput: The path is not an upload.
         """
         resolved = path.resolve()
-        if not resolved.is_relative_to(self._cache.resolve()) or not resolved.is_file():
+        inside = resolved.is_relative_to(self._cache.resolve()) and resolved.is_file()
+        # Folders of open scans lie in the cache too, other people's among them.
+        if not inside or self._owners.owner(resolved) is not None:
             raise InvalidInput("The file did not arrive; choose it again.")
         return resolved
 
-    def link(self, path: Path, beside: tuple[Path, str] | None = None) -> Path:
+    def link(self, path: Path, user: str, beside: tuple[Path, str] | None = None) -> Path:
         """Put a file into a folder of its own, without copying it where the disk allows that.
 
         The page may outlive the upload, which Gradio deletes in its own time.
 
         Args:
             path: The file.
+            user: Whose folder it becomes.
             beside: A second file that belongs to it, and the name by which it is looked for.
 
         Raises:
             InvalidInput: The second file's name is none.
         """
         folder = Path(tempfile.mkdtemp(dir=self._cache))
+        self._owners.give(folder, user)
         link = _link(path, folder / path.name)
         if beside is not None:
             source, name = beside

@@ -74,11 +74,11 @@ class Work:
         with self._store.at_work(key) as present:
             match message.request:
                 case OpenUpload() as upload:
-                    source = self._source(upload)
+                    source = self._source(upload, key.user)
                     yield from self._open_file(key, message.model, source, upload.session)
                 case OpenDemo():
                     yield replies.working("Drawing the demo scan")
-                    source = ScanFile(self._uploads.link(self._uploads.demo()))
+                    source = ScanFile(self._uploads.link(self._uploads.demo(), key.user))
                     yield from self._open_file(key, message.model, source)
                 case SwitchModel() if present is not None:
                     yield from self._switch_model(present, message.model, message.view)
@@ -100,7 +100,9 @@ class Work:
             started = time.perf_counter()
             segment = self._network.answering(predictor, resident)
             sentence = do_new(scan, message.actions, resident.volume, segment, self._uploads.find)
-            yield replies.answer(scan, time.perf_counter() - started, sentence)
+            answer = replies.answer(scan, time.perf_counter() - started, sentence)
+            self._network.answered(time.perf_counter() - started)
+            yield answer
 
     def do(self, action: Action, key: SessionKey) -> Updates:
         """Do one thing to the scan that is open, whatever its page has asked for."""
@@ -151,11 +153,11 @@ class Work:
             path = export(message.layout, scene, volume, scan.name, document, folder)
             yield replies.download(path)
 
-    def _source(self, upload: OpenUpload) -> ScanFile:
+    def _source(self, upload: OpenUpload, user: str) -> ScanFile:
         beside = None
         if upload.beside is not None:
             beside = (self._uploads.find(upload.beside.path), upload.beside.name)
-        link = self._uploads.link(self._uploads.find(upload.file.path), beside)
+        link = self._uploads.link(self._uploads.find(upload.file.path), user, beside)
         return ScanFile(link, upload.series, upload.volume)
 
     def _open_file(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
+from app.file_owners import FileOwners
 from app.handlers import Handlers
 from app.server import RunningApp, launch, private_cache
 from app.store import OpenScan, SessionStore
@@ -57,7 +58,7 @@ def store() -> SessionStore:
 @pytest.fixture
 def handlers(shelf: StandInShelf, store: SessionStore, cache: Path, tmp_path: Path) -> Handlers:
     """The server's side of the page's events, called as Gradio calls it."""
-    uploads = Uploads(cache, tmp_path / "demo" / "demo.nii.gz")
+    uploads = Uploads(cache, tmp_path / "demo" / "demo.nii.gz", FileOwners(cache))
     return Handlers(work_with(shelf, store, uploads), store)
 
 

@@ -116,6 +116,17 @@ def test_only_uploads_are_opened(handlers: Handlers, store: SessionStore, path: 
     assert len(store) == 0
 
 
+def test_the_files_of_an_open_scan_are_not_opened_by_another(
+    handlers: Handlers, upload: Path, store: SessionStore
+) -> None:
+    said(handlers.open(opening(upload), request("page", user=ANN)))
+    scan = store.get(SessionKey(ANN, "page"))
+    assert scan is not None
+    told = said(handlers.open(opening(scan.source.path), request("page", user=BOB)))
+    assert told["server_work"]["sentence"] == "The file did not arrive; choose it again."
+    assert store.get(SessionKey(BOB, "page")) is None
+
+
 def test_a_link_out_of_the_cache_is_not_opened(
     handlers: Handlers, cache: Path, blob: Path, store: SessionStore
 ) -> None:
@@ -198,6 +209,26 @@ def test_a_failure_of_the_network_is_said_and_logged_and_the_next_click_counts(
     told = said(handlers.act({"scan": scan["id"], "actions": actions}, request(ANN)))
     assert told["server_work"] == {"state": "idle"}
     assert [entry["voxel"] for entry in told["server_answer"]["clicks"]] == [[2, 2, 2]]
+
+
+def test_the_log_says_where_a_fault_lies_and_not_whose_scan_it_was(
+    handlers: Handlers,
+    upload: Path,
+    shelf: StandInShelf,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    patient = "/cache/Jane_Doe_1970.nii.gz"
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device", patient)
+
+    monkeypatch.setattr(shelf.small, "encode", fail)
+    told = said(handlers.open(opening(upload), request(ANN)))
+    assert "went wrong" in told["server_work"]["sentence"]
+    assert "OSError" in caplog.text
+    assert "network_work.py" in caplog.text
+    assert "Jane" not in caplog.text
 
 
 def test_the_mask_is_saved_from_an_evicted_scan_too(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from gradio_client import Client, handle_file
 
 from app.accounts import add_user
-from tests.browser import start_app
-from tests.networks import write_small_checkpoint
+from tests.browser import ServerProcess, start_app
+from tests.networks import write_scan, write_small_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -54,21 +57,36 @@ def test_a_port_in_use_gets_a_sentence(checkpoints: Path) -> None:
             pass
 
 
-def test_a_server_with_accounts_shows_nothing_before_the_login(
+@contextmanager
+def logged_in(server: ServerProcess, user: str, password: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        client.post("login", data={"username": user, "password": password})
+        yield client
+
+
+def test_a_server_with_accounts_shows_nothing_before_the_login_and_nobody_anothers_files(
     checkpoints: Path, tmp_path: Path
 ) -> None:
     auth = tmp_path / "users"
-    add_user(auth, "ann", PASSWORD)
+    for user in ("ann", "bob"):
+        add_user(auth, user, PASSWORD)
     options = ("--host", OUTSIDE_ADDRESS, "--auth", str(auth))
     with start_app(checkpoints, *options, environment={"TMPDIR": str(tmp_path)}) as server:
         (cache,) = caches(tmp_path)
-        scan = cache / "page" / "voxels.gz"
-        scan.parent.mkdir()
-        scan.write_bytes(b"voxels")
-        address = f"gradio_api/file={scan}"
-        for password, status in (("wrong horse", 401), (PASSWORD, 200)):
-            with httpx.Client(base_url=server.url, timeout=60) as client:
-                assert client.get(address).status_code == 401
-                client.post("login", data={"username": "ann", "password": password})
-                assert client.get(address).status_code == status
-                assert client.get("config").status_code == status
+        ann = Client(server.url, auth=("ann", PASSWORD), verbose=False)
+        ann.predict(handle_file(str(write_scan(tmp_path / "scan.nii.gz"))), api_name="/load")
+        (voxels,) = cache.glob("*/voxels.gz")
+        (uploaded,) = set(cache.glob("*/scan.nii.gz")) - {voxels.parent / "scan.nii.gz"}
+        detour = f"{cache}/nowhere/../{voxels.parent.name}/voxels.gz"
+        for user, password, config, own in (
+            ("ann", "wrong horse", 401, 404),
+            ("ann", PASSWORD, 200, 200),
+            ("bob", PASSWORD, 200, 404),
+        ):
+            with logged_in(server, user, password) as client:
+                assert client.get("config").status_code == config
+                assert client.get(f"gradio_api/file={voxels}").status_code == own
+                for way in (f"file/{voxels}", f"file={detour}", f"file={uploaded}"):
+                    status = client.get(f"gradio_api/{way}").status_code
+                    assert own == 200 or status in (401, 404), way
+        ann.close()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from app.file_owners import FileOwners
 from app.messages import PageMessage
 from app.model_cards import model_card
 from app.models import ModelShelf
@@ -30,7 +31,7 @@ def store() -> SessionStore:
 
 @pytest.fixture
 def work(shelf: StandInShelf, store: SessionStore, cache: Path, tmp_path: Path) -> Work:
-    return work_with(shelf, store, Uploads(cache, tmp_path / "demo.nii.gz"))
+    return work_with(shelf, store, Uploads(cache, tmp_path / "demo.nii.gz", FileOwners(cache)))
 
 
 @pytest.fixture
