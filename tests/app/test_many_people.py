@@ -1,0 +1,182 @@
+"""One real server and many people at once: nothing is lost, mixed up, kept or broken."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import nibabel as nib
+import numpy as np
+import psutil
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from prometheus_client.parser import text_string_to_metric_families
+
+from caiseg import CAISegPredictor, Click, Label, load_volume, replay_clicks
+from tests.browser import ServerProcess, start_app
+from tests.networks import write_scan, write_small_checkpoint
+
+pytestmark = pytest.mark.slow
+
+PEOPLE, CLICKS = 20, 4
+SHAPE = (40, 48, 12)
+UPLOADS, SETTLED, GROWTH_MIB = 500, 150, 24
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("people")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(folder: Path) -> Path:
+    (folder / "checkpoints").mkdir()
+    return write_small_checkpoint(folder / "checkpoints" / "tiny.safetensors")
+
+
+@pytest.fixture(scope="module")
+def scans(folder: Path) -> list[Path]:
+    return [write_scan(folder / f"scan{seed}.nii.gz", SHAPE, seed=seed) for seed in (1, 2)]
+
+
+@pytest.fixture(scope="module")
+def server(checkpoint: Path) -> Iterator[ServerProcess]:
+    with start_app(checkpoint.parent, "--device", "cpu", "--memory-gb", "0.1") as running:
+        yield running
+
+
+@contextmanager
+def somebody(server: ServerProcess) -> Iterator[Client]:
+    client = Client(server.url, verbose=False)
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def metric(server: ServerProcess, name: str) -> float:
+    text = httpx.get(f"{server.url}metrics", timeout=60).text
+    samples = (s for family in text_string_to_metric_families(text) for s in family.samples)
+    return next(sample.value for sample in samples if sample.name == name)
+
+
+def own_clicks(person: int) -> list[Click]:
+    rng = random.Random(person)
+    return [
+        Click(
+            (rng.randrange(SHAPE[0]), rng.randrange(SHAPE[1]), rng.randrange(SHAPE[2])),
+            rng.choice([Label.FOREGROUND, Label.BACKGROUND]),
+        )
+        for _ in range(CLICKS)
+    ]
+
+
+def expected_masks(checkpoint: Path, scans: Sequence[Path]) -> list[np.ndarray[Any, Any]]:
+    predictor = CAISegPredictor.from_checkpoint(checkpoint)
+    opened = [load_volume(path) for path in scans]
+    encoded = [predictor.encode(volume) for volume in opened]
+    masks = []
+    for person in range(PEOPLE):
+        *_, last = replay_clicks(predictor, encoded[person % 2], own_clicks(person))
+        masks.append(opened[person % 2].to_native(last.mask))
+    return masks
+
+
+def vandalise(server: ServerProcess, over: threading.Event) -> int:
+    """Ask for what nobody should ask for, again and again; returns how often."""
+    queue = f"{server.url}gradio_api/queue/join"
+    nonsense: list[Any] = [
+        {"fn_index": 999, "data": [], "session_hash": "vandal"},
+        {"fn_index": 0, "data": [{"scan": 7, "actions": "all"}], "session_hash": "vandal"},
+        {"fn_index": 1, "data": [{"actions": [[[[]]]]}], "session_hash": "vandal"},
+        {"fn_index": 1, "data": "x" * 100_000, "session_hash": "vandal"},
+        {"fn_index": -1},
+        "no object",
+    ]
+    count = 0
+    while not over.is_set():
+        httpx.post(queue, json=nonsense[count % len(nonsense)], timeout=60)
+        # The server hangs up on this one in the middle.
+        with suppress(httpx.TransportError):
+            httpx.post(f"{server.url}gradio_api/upload", content=b"no form", timeout=60)
+        count += 1
+    return count
+
+
+def test_everybody_gets_the_mask_of_their_own_clicks_while_others_click_and_break_things(
+    server: ServerProcess, checkpoint: Path, scans: list[Path]
+) -> None:
+    all_there = threading.Barrier(PEOPLE, timeout=120)
+
+    def annotate(person: int) -> np.ndarray[Any, Any]:
+        with somebody(server) as client:
+            client.predict(handle_file(str(scans[person % 2])), api_name="/load")
+            all_there.wait()
+            for count, click in enumerate(own_clicks(person), start=1):
+                label = "fg" if click.label is Label.FOREGROUND else "bg"
+                state = client.predict(*click.voxel, label, api_name="/click")
+                assert len(state["clicks"]) == count
+            saved = nib.load(client.predict("labels", api_name="/download"))
+            return np.asarray(saved.dataobj) > 0
+
+    over = threading.Event()
+    with ThreadPoolExecutor(PEOPLE + 1) as threads:
+        vandal = threads.submit(vandalise, server, over)
+        try:
+            masks = list(threads.map(annotate, range(PEOPLE)))
+        finally:
+            over.set()
+        assert vandal.result() > 0
+    for mask, expected in zip(masks, expected_masks(checkpoint, scans), strict=True):
+        np.testing.assert_array_equal(mask, expected)
+    assert metric(server, "caiseg_click_seconds_count") == PEOPLE * CLICKS
+    assert metric(server, "caiseg_queue_length") == 0
+
+
+def test_whoever_leaves_takes_their_scan_along(server: ServerProcess, scans: list[Path]) -> None:
+    with somebody(server) as client:
+        client.predict(handle_file(str(scans[0])), api_name="/load")
+        assert metric(server, "caiseg_bytes_held") > 0
+    waiting = threading.Event()
+    for _ in range(600):
+        if metric(server, "caiseg_sessions") == metric(server, "caiseg_bytes_held") == 0:
+            break
+        waiting.wait(0.05)
+    assert metric(server, "caiseg_sessions") == 0
+    assert metric(server, "caiseg_bytes_held") == 0
+
+
+def test_memory_stays_flat_over_hundreds_of_uploads(server: ServerProcess, folder: Path) -> None:
+    small = write_scan(folder / "small.nii.gz", (16, 16, 8))
+    process = psutil.Process(server.process.pid)
+    resident = []
+    with somebody(server) as client:
+        for upload in range(UPLOADS):
+            client.predict(handle_file(str(small)), api_name="/load")
+            if upload + 1 in (SETTLED, UPLOADS):
+                resident.append(process.memory_info().rss / 2**20)
+    before, after = resident
+    assert after - before < GROWTH_MIB, f"{before:.0f} MiB became {after:.0f} MiB"
+
+
+def test_the_log_names_no_file_and_nobody(server: ServerProcess, folder: Path) -> None:
+    patient = folder / "Jane_Doe_1970.nii.gz"
+    patient.write_bytes(write_scan(folder / "plain.nii.gz", SHAPE).read_bytes())
+    broken = folder / "John_Roe_1980.nii.gz"
+    broken.write_bytes(b"no scan at all")
+    with somebody(server) as client:
+        client.predict(handle_file(str(patient)), api_name="/load")
+        client.predict(3, 3, 3, "fg", api_name="/click")
+        with pytest.raises(AppError, match="not a NIfTI scan"):
+            client.predict(handle_file(str(broken)), api_name="/load")
+        client.predict(3, 3, 3, "fg", api_name="/click")
+    log = "\n".join(server.log)
+    assert "Jane" not in log
+    assert "John" not in log
