@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import torch
@@ -15,8 +15,9 @@ from caiseg.vnet import LastStage, Stride
 BLOCK = 8
 """Edge of a block in voxels."""
 
-_BLOCKS_AT_ONCE = 16
-"""Blocks that are convolved at once; always as many, so that kernels are prepared once."""
+_BLOCKS_AT_ONCE = (64, 16)
+"""Blocks that are convolved at once: many while there are many, then few. There are no other
+numbers, so that kernels are prepared once."""
 
 
 def changed_blocks(change: Tensor, tolerated: Tensor) -> Tensor:
@@ -70,9 +71,7 @@ class BlockwiseLastStage:
             adjustment: What the clicks add to ``F``.
         """
         flat = logits.view(-1)
-        for start in range(0, len(blocks), _BLOCKS_AT_ONCE):
-            part = blocks[start : start + _BLOCKS_AT_ONCE]
-            whole = torch.cat((part, part[:1].expand(_BLOCKS_AT_ONCE - len(part), 3)))
+        for whole in _groups(blocks):
             x = torch.cat((self._raised(whole, scan, adjustment), self._skip(whole, scan)), dim=-1)
             places, inside = _places(logits.shape, whole, (0, 0, 0), (1, 1, 1))
             flat[places[inside]] = self._merge(x.movedim(-1, 1))[:, 0][inside]
@@ -116,6 +115,15 @@ class BlockwiseLastStage:
         inner = slice(self.margin, self.margin + BLOCK)
         merged = stage.activation(x[:, :, inner, inner, inner] + body)
         return cast("Tensor", self.stage.logit(merged))
+
+
+def _groups(blocks: Tensor) -> Iterator[Tensor]:
+    """The blocks in groups of the sizes that there are; the last one repeats a block."""
+    many, few = _BLOCKS_AT_ONCE
+    apart = len(blocks) - len(blocks) % many
+    yield from blocks[:apart].split(many) if apart else ()
+    for part in blocks[apart:].split(few) if apart < len(blocks) else ():
+        yield torch.cat((part, part[:1].expand(few - len(part), 3)))
 
 
 def _places(

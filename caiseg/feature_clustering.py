@@ -128,7 +128,8 @@ class FeatureClustering(nn.Module):
             value, winner = best_affinities(self, features, previous_mask, clicks, cell_mm, unit)
         if torch.is_grad_enabled():
             fused = features + self.mask_fusion(previous_mask[None, None].to(features))[0]
-            rows = self.projection(fused.flatten(1).T).T.float()
+            layer = self.projection
+            rows = torch.addmm(layer.bias[:, None], layer.weight, fused.flatten(1)).float()
             value = torch.stack(
                 [
                     self._affinity_to(best.flatten(), rows, clicks, grid, cell_mm / unit)

@@ -131,22 +131,27 @@ def test_a_block_counts_when_a_voxel_next_to_it_changes() -> None:
     assert BLOCK == 8
 
 
-def test_any_number_of_blocks_is_convolved_in_groups_of_one_size(
+def test_any_number_of_blocks_is_convolved_in_groups_of_two_sizes(
     network: CAISeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scan, mask = encoded(network), torch.zeros(SHAPE)
     adjustment, _ = network.adjustment(scan, clicked(network), mask, SPACING)
+    expected = dense(network, scan, mask)
     sizes = []
     merge = BlockwiseLastStage._merge
 
     def spy(self: BlockwiseLastStage, x: Tensor) -> Tensor:
-        sizes.append(tuple(x.shape))
+        sizes.append(len(x))
         return merge(self, x)
 
     monkeypatch.setattr(module.BlockwiseLastStage, "_merge", spy)
     stage = BlockwiseLastStage(network.backbone.last_stage, network.feature_stride)
-    for count in (0, 1, 16, 17):
-        blocks = changed_blocks(torch.ones(SHAPE), torch.zeros(SHAPE))[:count]
-        stage.update(torch.zeros(SHAPE), blocks, scan, adjustment)
-    assert len(sizes) == 0 + 1 + 1 + 2
-    assert len(set(sizes)) == 1
+    every = changed_blocks(torch.ones(SHAPE), torch.zeros(SHAPE))
+    for count, groups in ((0, []), (1, [16]), (17, [16, 16]), (64, [64]), (70, [64, 16])):
+        sizes.clear()
+        logits = torch.zeros(SHAPE)
+        stage.update(logits, every[:count], scan, adjustment)
+        assert sizes == groups
+        for i, j, k in every[:count].tolist():
+            box = (slice(i, i + BLOCK), slice(j, j + BLOCK), slice(k, k + BLOCK))
+            torch.testing.assert_close(logits[box], expected[box], rtol=1e-4, atol=1e-4)
