@@ -30,10 +30,12 @@ class ClassicalMethod(ABC):
     Attributes:
         name: Its key in :data:`train.methods.METHODS`.
         settings: The values that its answers depend on, for the identity of its results.
+        seed_radius_mm: How far around a click its label is taken as known.
     """
 
     name: ClassVar[str]
     settings: ClassVar[str]
+    seed_radius_mm: ClassVar[float] = 0.0
 
     def encode(self, volume: Volume) -> Volume:
         """Nothing of a scan can be computed ahead."""
@@ -53,7 +55,7 @@ class ClassicalMethod(ABC):
         if not any(click.label is Label.FOREGROUND for click in clicks):
             return Segmentation(np.zeros(scan.shape, dtype=np.bool_))
         region = Region.around(scan, clicks)
-        seeds = region.seeds(clicks)
+        seeds = region.seeds(clicks, self.seed_radius_mm)
         if (seeds == int(Label.BACKGROUND)).any():
             foreground = self.solve(region, seeds)
         else:

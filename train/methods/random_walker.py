@@ -2,6 +2,21 @@
 
 Every voxel gets the label of the click that a random walker, reluctant to cross edges of
 intensity, would most probably meet first.
+
+``β`` and the radius of the seeds were chosen on three training scans of brain FLAIR with gliomas of
+16, 49 and 126 mL, by mean Dice over the first ten clicks at the largest error's centre, in regions
+of 2¹⁶ voxels:
+
+========= ====== ====== ====== ======
+β         2 mm   3 mm   4 mm   6 mm
+========= ====== ====== ====== ======
+300       0.70   0.70   0.76
+1000      0.75   0.75   0.79   0.79
+3000      0.74   0.74   0.74
+========= ====== ====== ====== ======
+
+In regions of 2¹⁸ voxels, the size in use, the choice reaches 0.82 there, at 1.6 s of one CPU core a
+click.
 """
 
 from __future__ import annotations
@@ -15,9 +30,11 @@ from skimage.segmentation import random_walker
 from train.methods.classical import ClassicalMethod
 from train.methods.region import FloatArray, Region
 
-BETA = 30000.0
-"""How much an edge hinders the walker. scikit-image's default of 130 is for scribbles in pictures:
-from single voxels in three dimensions, the border of the box is then met first nearly always."""
+BETA = 1000.0
+"""How much an edge hinders the walker."""
+SEED_RADIUS_MM = 4.0
+"""From a single voxel a walker in three dimensions hardly ever comes back, and meets the border of
+the box first."""
 TOLERANCE = 1e-3
 """Of the conjugate gradients, relative."""
 
@@ -26,14 +43,17 @@ class RandomWalker(ClassicalMethod):
     """Grady's random walker on the region around the clicks."""
 
     name: ClassVar[str] = "random_walker"
-    settings: ClassVar[str] = f"beta {BETA:g}"
+    settings: ClassVar[str] = f"beta {BETA:g}, seeds {SEED_RADIUS_MM:g} mm"
+    seed_radius_mm: ClassVar[float] = SEED_RADIUS_MM
 
     def solve(self, region: Region, seeds: npt.NDArray[np.int8]) -> FloatArray:
         """Probability to meet a foreground seed first; see :class:`ClassicalMethod`."""
-        # How far a probability leaves [0, 1] is all one where the mask is cut at one half.
+        # How far a probability leaves [0, 1] is all one where the mask is cut at one half. Told of
+        # the spacing, it would divide differences by it, and an edge between thick slices would
+        # not hold the walker back.
         probability = random_walker(
             region.image, _walker_labels(seeds), beta=BETA, mode="cg_j", tol=TOLERANCE,
-            prob_tol=np.inf, spacing=region.spacing, return_full_prob=True,
+            prob_tol=np.inf, return_full_prob=True,
         )  # fmt: skip
         foreground: FloatArray = probability[1].astype(np.float32)
         return foreground

@@ -61,20 +61,31 @@ class Region:
         )
         return cls(box, volume.shape, image, (i, j, k))
 
-    def seeds(self, clicks: Sequence[Click]) -> npt.NDArray[np.int8]:
+    def seeds(self, clicks: Sequence[Click], radius_mm: float = 0.0) -> npt.NDArray[np.int8]:
         """Labels ``(I, J, K)`` that are known: -1 unknown, 0 background, 1 foreground.
 
         Clicks are known, and so is the border of the box, which lies far from all of them; where
         the box ends because the scan does, its border says nothing, unless it does on all sides.
         Of two clicks in one voxel the later one counts.
+
+        Args:
+            clicks: On the display grid.
+            radius_mm: How far around a click its label is known as well; between two clicks, that
+                of the nearer one.
         """
         seeds = np.full(self.image.shape, -1, dtype=np.int8)
         faces = self._faces(inner=True) or self._faces(inner=False)
         for face in faces:
             seeds[face] = int(Label.BACKGROUND)
+        clicked = np.full_like(seeds, -1)
         for click in clicks:
-            seeds[self._voxel(click)] = int(click.label)
-        return seeds
+            clicked[self._voxel(click)] = int(click.label)
+        if clicks and radius_mm > 0:
+            distance, nearest = ndimage.distance_transform_edt(
+                clicked < 0, sampling=self.spacing, return_indices=True
+            )
+            clicked = np.where(distance <= radius_mm, clicked[tuple(nearest)], clicked)
+        return np.where(clicked >= 0, clicked, seeds)
 
     def to_display(self, foreground: FloatArray, clicks: Sequence[Click]) -> Mask:
         """Bring a foreground share ``(I, J, K)`` in [0, 1] to the display grid as a mask.

@@ -40,7 +40,7 @@ def volume(folder: Path, image: npt.NDArray[np.float32]) -> Volume:
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory: pytest.TempPathFactory) -> Volume:
     """A bright ball, and another one like it, each as even as tissue in one slice of a scan."""
-    noise = np.random.default_rng(0).normal(0, 0.5, SHAPE)
+    noise = np.random.default_rng(0).normal(0, 8, SHAPE)
     image = (100 + 80 * (LESION | OTHER) + noise).astype(np.float32)
     return volume(tmp_path_factory.mktemp("scan"), image)
 
@@ -102,6 +102,18 @@ def test_a_large_scan_is_looked_at_in_a_bounded_region(tmp_path: Path) -> None:
     middle = Region.around(large, [Click((150, 140, 30), Label.FOREGROUND)])
     assert all(part.stop - part.start <= size for part, size in zip(middle.box, shape, strict=True))
     assert middle.box[0] == slice(120, 181), "60 mm to each side"
+
+
+def test_around_a_click_its_label_is_known_as_far_as_no_other_click_is_nearer(
+    tmp_path: Path,
+) -> None:
+    clicks = [Click((15, 10, 5), Label.FOREGROUND), Click((18, 10, 5), Label.BACKGROUND)]
+    region = Region.around(volume(tmp_path, np.zeros((40, 20, 10), dtype=np.float32)), clicks)
+    assert region.spacing == SPACING, "not made coarser"
+    line = region.seeds(clicks, 4.0)[:, 10, 5]
+    assert line[12:22].tolist() == [-1, 1, 1, 1, 1, 0, 0, 0, 0, -1]
+    across = region.seeds(clicks, 4.0)[15, 10]
+    assert across[3:8].tolist() == [-1, 1, 1, 1, -1], "4 mm, at 3 mm a slice"
 
 
 def test_only_borders_inside_the_scan_are_background(tmp_path: Path) -> None:
