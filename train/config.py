@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -21,11 +19,10 @@ from pydantic import (
 )
 
 from caiseg.errors import InvalidInput
-from caiseg.network_config import PRESETS, NetworkConfig
+from caiseg.network_config import NetworkConfig
 from caiseg.preprocessing import PreprocessingConfig
 from caiseg.synthetic import SyntheticScanConfig
-
-CONFIG_FOLDER = Path(__file__).parent / "configs"
+from train.config_document import read_document
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -271,12 +268,7 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> ExperimentC
     Raises:
         InvalidInput: The file is missing or a key is wrong; the sentence names the key.
     """
-    document = _read_yaml(name_or_path)
-    for override in overrides:
-        _apply_override(document, override)
-    network = document.get("network")
-    if isinstance(network, dict) and "preset" in network:
-        document["network"] = _expand_preset(dict(network))
+    document = read_document(name_or_path, overrides)
     try:
         return ExperimentConfig.model_validate(document)
     except ValidationError as error:
@@ -284,45 +276,3 @@ def load_config(name_or_path: str, overrides: Sequence[str] = ()) -> ExperimentC
         key = "".join(f"{part}." for part in first["loc"])[:-1]
         cause = first["msg"].removeprefix("Value error, ")
         raise InvalidInput(f"Config {name_or_path}: {f'{key}: ' if key else ''}{cause}.") from error
-
-
-def _read_yaml(name_or_path: str) -> dict[str, Any]:
-    built_in = CONFIG_FOLDER / f"{name_or_path}.yaml"
-    path = built_in if built_in.is_file() else Path(name_or_path)
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        names = ", ".join(sorted(file.stem for file in CONFIG_FOLDER.glob("*.yaml")))
-        raise InvalidInput(
-            f"There is no config '{name_or_path}'; name one of {names}, or a YAML file."
-        ) from None
-    except yaml.YAMLError as error:
-        cause = " ".join(str(error).split())
-        raise InvalidInput(f"Config {path} is not valid YAML: {cause}.") from error
-    if not isinstance(document, dict):
-        raise InvalidInput(f"Config {path} is not a mapping of keys to values.")
-    return document
-
-
-def _apply_override(document: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator:
-        raise InvalidInput(f"'{override}' is not an override; write section.key=value.")
-    *sections, leaf = key.split(".")
-    target = document
-    for section in sections:
-        target = target.setdefault(section, {})
-        if not isinstance(target, dict):
-            raise InvalidInput(f"Override '{override}': {section} is not a section.")
-    try:
-        target[leaf] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InvalidInput(f"Override '{override}': the value is not valid YAML.") from error
-
-
-def _expand_preset(network: dict[str, Any]) -> dict[str, Any]:
-    name = str(network.pop("preset"))
-    if name not in PRESETS:
-        raise InvalidInput(f"network.preset: '{name}' is unknown; use {' or '.join(PRESETS)}.")
-    thick_slices = bool(network.pop("thick_slices", False))
-    return PRESETS[name](thick_slices=thick_slices).model_dump() | network

@@ -10,7 +10,8 @@ import yaml
 
 from caiseg.errors import InvalidInput
 from caiseg.network_config import compact, paper
-from train.config import CONFIG_FOLDER, ClickConfig, LossConfig, ScheduleConfig, load_config
+from train.config import ClickConfig, LossConfig, ScheduleConfig, load_config
+from train.config_document import CONFIG_FOLDER
 
 BUILT_IN = sorted(path.stem for path in CONFIG_FOLDER.glob("*.yaml"))
 

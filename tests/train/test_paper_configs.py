@@ -11,7 +11,8 @@ import torchio as tio
 
 from caiseg.errors import InvalidInput
 from caiseg.network_config import ISOTROPIC, THICK_SLICES
-from train.config import CONFIG_FOLDER, ExperimentConfig, load_config
+from train.config import ExperimentConfig, load_config
+from train.config_document import CONFIG_FOLDER
 from train.dataset import SampleKey, StoredCases, TrainingSamples, augmentation
 from train.prepared import PreparedCase
 from train.splits import draw_split

@@ -10,7 +10,8 @@ import pytest
 import typer.main
 
 from train.cli import app
-from train.config import CONFIG_FOLDER, load_config
+from train.config import load_config
+from train.config_document import CONFIG_FOLDER
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text("utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", PAGE, flags=re.DOTALL)

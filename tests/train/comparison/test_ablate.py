@@ -15,7 +15,8 @@ from tests.train.small_experiment import write_experiment, write_manifest
 from train.comparison.ablate import AblateOptions, _Run, ablate, merged
 from train.comparison.method_results import read_method_results
 from train.comparison.studies import FULL, STUDIES, read_studies
-from train.config import CONFIG_FOLDER, load_config
+from train.config import load_config
+from train.config_document import CONFIG_FOLDER
 from train.evaluation.protocol import EvaluationProtocol
 
 
