@@ -10,6 +10,8 @@ import pytest
 import typer.main
 
 from train.cli import app
+from train.methods import METHODS
+from train.methods.region import MARGIN_MM, MAX_VOXELS
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "evaluation.md").read_text("utf-8")
@@ -27,6 +29,13 @@ def test_a_command_has_the_options_that_the_page_shows(line: str) -> None:
     name, *words = shlex.split(line.split(" -m train ")[1])
     command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
     assert command.make_context(name, words).params
+
+
+def test_the_page_names_every_method_and_the_bounds_of_the_classical_ones() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .* \| .* \|$", PAGE, flags=re.MULTILINE)
+    assert rows == list(METHODS)
+    assert f"{MARGIN_MM:g} mm beyond the clicks" in PAGE
+    assert f"at most {MAX_VOXELS // 1000} {MAX_VOXELS % 1000} voxels" in PAGE
 
 
 def test_options_and_files_named_in_the_text_exist() -> None:
