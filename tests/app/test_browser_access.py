@@ -210,6 +210,13 @@ def test_the_views_are_large_and_the_tools_within_reach(
               .map((el) => el.outerHTML.slice(0, 90))"""
         )
         assert cut_off == []
+        squeezed = somebody.page.evaluate(
+            """() => [...document.querySelectorAll(".cs-bar button, .cs-stack button")]
+              .filter((el) => el.checkVisibility({ visibilityProperty: true }))
+              .filter((el) => el.scrollWidth > el.clientWidth || el.offsetWidth < 26)
+              .map((el) => el.outerHTML.slice(0, 90))"""
+        )
+        assert squeezed == []
         somebody.role("save").scroll_into_view_if_needed()
         expect(somebody.role("save")).to_be_in_viewport()
         check_behaviour(somebody)

@@ -136,7 +136,7 @@ def test_overlapping_objects_share_no_voxel_by_the_rule_on_the_page(
 ) -> None:
     expect(person.role("overlap-rule")).to_be_hidden()
     two_objects(person)
-    expect(person.role("overlap-rule")).to_contain_text("an accepted one keeps the voxel")
+    expect(person.role("overlap-rule")).to_contain_text("accepted objects come first")
     scene = scene_of(person, running)
     first, second = (scene.masks[number].unpack() for number in (1, 2))
     assert not (first & second).any()
