@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,7 +131,8 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
             server_name=settings.host,
             server_port=settings.port or _free_port(settings.host),
             root_path=settings.root_path,
-            auth=admits,
+            # It awaits coroutine functions too, whatever its types say.
+            auth=_in_a_thread(admits) if admits else None,  # type: ignore[arg-type]
             auth_message="CAISeg",
             max_file_size=settings.upload_mb * 2**20,
             theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace"]),
@@ -165,6 +167,16 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
     disk = DiskCache(cache, int(settings.disk_gb * 2**30))
     _sweep_regularly(store, disk)
     return RunningApp(url, page, store)
+
+
+def _in_a_thread(admits: Callable[[str, str], bool]) -> Callable[[str, str], Awaitable[bool]]:
+    """The same check for Gradio, which would keep everybody waiting while it hashes a password."""
+    from starlette.concurrency import run_in_threadpool
+
+    async def admits_soon(name: str, password: str) -> bool:
+        return await run_in_threadpool(admits, name, password)
+
+    return admits_soon
 
 
 def _user(page: gr.Blocks, request: Request) -> str:

@@ -54,7 +54,7 @@ def server(checkpoint: Path) -> Iterator[ServerProcess]:
 
 @contextmanager
 def somebody(server: ServerProcess) -> Iterator[Client]:
-    client = Client(server.url, verbose=False)
+    client = Client(server.url, verbose=False, httpx_kwargs={"timeout": 120})
     try:
         yield client
     finally:
@@ -62,7 +62,7 @@ def somebody(server: ServerProcess) -> Iterator[Client]:
 
 
 def metric(server: ServerProcess, name: str) -> float:
-    text = httpx.get(f"{server.url}metrics", timeout=60).text
+    text = httpx.get(f"{server.url}metrics", timeout=120).text
     samples = (s for family in text_string_to_metric_families(text) for s in family.samples)
     return next(sample.value for sample in samples if sample.name == name)
 
@@ -102,10 +102,10 @@ def vandalise(server: ServerProcess, over: threading.Event) -> int:
     ]
     count = 0
     while not over.is_set():
-        httpx.post(queue, json=nonsense[count % len(nonsense)], timeout=60)
+        httpx.post(queue, json=nonsense[count % len(nonsense)], timeout=120)
         # The server hangs up on this one in the middle.
         with suppress(httpx.TransportError):
-            httpx.post(f"{server.url}gradio_api/upload", content=b"no form", timeout=60)
+            httpx.post(f"{server.url}gradio_api/upload", content=b"no form", timeout=120)
         count += 1
     return count
 

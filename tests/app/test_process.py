@@ -59,7 +59,7 @@ def test_a_port_in_use_gets_a_sentence(checkpoints: Path) -> None:
 
 @contextmanager
 def logged_in(server: ServerProcess, user: str, password: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=60) as client:
+    with httpx.Client(base_url=server.url, timeout=120) as client:
         client.post("login", data={"username": user, "password": password})
         yield client
 
@@ -73,7 +73,8 @@ def test_a_server_with_accounts_shows_nothing_before_the_login_and_nobody_anothe
     options = ("--host", OUTSIDE_ADDRESS, "--auth", str(auth))
     with start_app(checkpoints, *options, environment={"TMPDIR": str(tmp_path)}) as server:
         (cache,) = caches(tmp_path)
-        ann = Client(server.url, auth=("ann", PASSWORD), verbose=False)
+        patience = {"timeout": 120}
+        ann = Client(server.url, auth=("ann", PASSWORD), verbose=False, httpx_kwargs=patience)
         ann.predict(handle_file(str(write_scan(tmp_path / "scan.nii.gz"))), api_name="/load")
         (voxels,) = cache.glob("*/voxels.gz")
         (uploaded,) = set(cache.glob("*/scan.nii.gz")) - {voxels.parent / "scan.nii.gz"}

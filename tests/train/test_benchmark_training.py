@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from caiseg.network import CAISeg
 from tests.train.small_experiment import small_config
 from train.benchmark import training
 from train.benchmark.report import Measurement, write
+from train.benchmark.savings import measure_savings
 from train.benchmark.training import TrainingBenchmark, measure_training
 from train.steps import PARTS, TrainingStep
 from train.trainer import BACKWARD, OPTIMIZER
@@ -27,7 +29,7 @@ def test_every_part_of_the_interactive_step_is_measured(monkeypatch: pytest.Monk
     monkeypatch.setattr(TrainingStep, "forward", spy)
     lines, device = measure_training(small_config(), TrainingBenchmark(1, 0, "cpu"))
     assert device.type == "cpu"
-    assert phases == ["interactive"] * (training.WARM_UP + 2)
+    assert phases == ["interactive"] * (training.WARM_UP + 2 + 1)
     found = {line.what: line for line in lines}
     parts = [found[name] for name in (*PARTS, BACKWARD, OPTIMIZER)]
     assert all(part.value > 0 for part in parts)
@@ -37,6 +39,38 @@ def test_every_part_of_the_interactive_step_is_measured(monkeypatch: pytest.Monk
     assert data.share == pytest.approx(data.value / step.value)
     assert found["samples a second"].value == pytest.approx(2000 / step.value)
     assert found["workers needed"].value >= 1
+
+
+def batch() -> dict[str, torch.Tensor]:
+    lesion = torch.zeros(2, 1, 32, 32, 16)
+    lesion[:, :, 8:20, 8:20, 4:10] = 1
+    noise = torch.randn(lesion.shape, generator=torch.Generator().manual_seed(0))
+    return {
+        "image": lesion + 0.3 * noise,
+        "lesion": lesion,
+        "spacing": torch.full((2, 3), 5.0),
+        "key": torch.tensor([[0, 0, 0], [0, 1, 0]]),
+    }
+
+
+def test_a_step_is_compared_with_slower_ways_to_make_it() -> None:
+    config = small_config(loss={"first_mask_weight": 0.5}, schedule={"precision": "bf16"})
+    network = CAISeg(config.network)
+    before = {name: weight.clone() for name, weight in network.state_dict().items()}
+    lines = measure_savings(network, config, [batch(), batch()])
+    assert {line.what for line in lines} == {
+        "one step in single precision / in bfloat16",
+        "earlier rounds, first answer computed again / reused",
+    }
+    assert all(line.value > 0 and line.unit == "x" for line in lines)
+    for name, weight in network.state_dict().items():
+        assert torch.equal(weight, before[name]), "the benchmark is no training"
+    assert all(weight.grad is None for weight in network.parameters())
+
+
+def test_what_a_config_does_without_is_not_compared() -> None:
+    config = small_config()
+    assert not measure_savings(CAISeg(config.network), config, [batch()])
 
 
 def test_figures_are_written_with_what_they_depend_on(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ import torch
 from lightning.fabric import Fabric
 from torch.profiler import ProfilerActivity, profile
 
+from caiseg.network import CAISeg
 from caiseg.synthetic import SyntheticScanConfig, generate_scan
 from train.benchmark.report import Measurement
+from train.benchmark.savings import measure_savings
 from train.config import ExperimentConfig
 from train.dataset import SampleKey, StoredCases
 from train.prepared import PreparedCase
@@ -26,6 +29,9 @@ from train.trainer import BACKWARD, OPTIMIZER, Trainer
 CASES = 2
 WARM_UP = 2
 """Steps before the clock starts: memory is claimed and kernels are chosen in them."""
+
+COMPARED = 4
+"""Steps at most that are made in other ways too, to tell what a way saves."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +55,19 @@ def measure_training(
     """Train on generated scans of the config's own sizes for some steps.
 
     The first pass runs as ``fit`` does and gives the speed; a second one runs under a profiler,
-    which costs a little itself, and gives the shares of the parts.
+    which costs a little itself, and gives the shares of the parts. Some further steps are made in
+    slower ways too, see :mod:`train.benchmark.savings`.
 
     Args:
         config: The experiment; its pre-training is left out.
         options: How much and on what.
 
     Returns:
-        Samples a second, and milliseconds a step of every part, with their shares; and the device
-        that it ran on.
+        Samples a second, and milliseconds a step of every part, with their shares, and ratios to
+        slower ways; and the device that it ran on.
     """
-    config = _interactive_only(config, WARM_UP + 2 * options.steps)
+    compared = min(options.steps, COMPARED)
+    config = _interactive_only(config, WARM_UP + 2 * options.steps + compared)
     fabric = Fabric(accelerator=options.accelerator, devices=1)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
@@ -72,6 +80,9 @@ def measure_training(
         waiting, total = _run(trainer, batches, options.steps)
         with profile(activities=_activities(fabric.device)) as profiler:
             _run(trainer, batches, options.steps)
+        savings = []
+        if isinstance(trainer.network, CAISeg):
+            savings = measure_savings(trainer.network, config, islice(batches, compared))
     size = config.schedule.batch_size
     lines = [
         Measurement("samples a second", options.steps * size / total, "/s"),
@@ -84,7 +95,7 @@ def measure_training(
     lines += [Measurement(name, 1e3 * part, "ms", part / whole) for name, part in parts.items()]
     lines.append(Measurement("one sample on one worker", 1e3 * alone, "ms"))
     lines.append(Measurement("workers needed", math.ceil(alone * options.steps * size / total), ""))
-    return lines, fabric.device
+    return lines + savings, fabric.device
 
 
 def _interactive_only(config: ExperimentConfig, steps: int) -> ExperimentConfig:

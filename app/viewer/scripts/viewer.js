@@ -173,7 +173,7 @@ function putOnStage(volume, itsDialogue) {
   objects.start(volume);
   stage.maskVersion += 1;
   dialogue = itsDialogue;
-  for (const name of ["seq", "applied", "clicks", "details"]) delete root.dataset[name];
+  for (const name of ["seq", "applied", "arrived", "clicks", "details"]) delete root.dataset[name];
   root.dataset.scan = volume.description.id;
   surface.hide();
   find("welcome").hidden = true;
@@ -217,6 +217,7 @@ async function showPreview(description) {
 
 async function showAnswer(answer) {
   if (!dialogue || !dialogue.accept(answer)) return;
+  root.dataset.arrived = answer.seq;
   fallback = null;
   const shown = await objects.set(answer.objects, () => dialogue?.answered !== answer);
   if (!shown) return;
