@@ -126,9 +126,8 @@ def _methods(predictor: CAISegPredictor) -> dict[str, Method[Any]]:
     }
 
 
-@contextmanager
-def _generated(shape: Shape) -> Iterator[tuple[Volume, list[Click]]]:
-    """A scan of that size, and 20 clicks in and round its lesion."""
+def write_generated(path: Path, shape: Shape) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Write a generated head of that size, and return its lesion."""
     coarse_mm = tuple(
         extent / size for extent, size in zip(FIELD_OF_VIEW_MM, _GENERATED, strict=True)
     )
@@ -141,13 +140,20 @@ def _generated(shape: Shape) -> Iterator[tuple[Volume, list[Click]]]:
     )
     voxels = np.rint(scan.image * 600).astype(np.int16)[rows]
     spacing = [extent / size for extent, size in zip(FIELD_OF_VIEW_MM, shape, strict=True)]
+    nib.save(nib.Nifti1Image(voxels, np.diag([*spacing, 1.0])), path)
+    return scan.lesion[rows]
+
+
+@contextmanager
+def _generated(shape: Shape) -> Iterator[tuple[Volume, list[Click]]]:
+    """A scan of that size, and 20 clicks in and round its lesion."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "generated.nii"
-        nib.save(nib.Nifti1Image(voxels, np.diag([*spacing, 1.0])), path)
-        yield load_volume(path), _clicks(scan.lesion[rows])
+        lesion = write_generated(path, shape)
+        yield load_volume(path), spread_clicks(lesion)
 
 
-def _clicks(lesion: np.ndarray[Any, np.dtype[np.bool_]]) -> list[Click]:
+def spread_clicks(lesion: np.ndarray[Any, np.dtype[np.bool_]]) -> list[Click]:
     """Foreground and background in turn, foreground first, spread over the lesion's box."""
     box = tuple(
         slice(max(int(places.min()) - 8, 0), int(places.max()) + 9) for places in lesion.nonzero()

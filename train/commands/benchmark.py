@@ -11,7 +11,9 @@ import torch
 import typer
 from rich.console import Console
 
+from train.benchmark.browser import BrowserBenchmark, measure_browser
 from train.benchmark.inference import SIZES, InferenceBenchmark, measure_inference
+from train.benchmark.people import PeopleBenchmark, measure_people
 from train.benchmark.report import show, write
 from train.benchmark.training import TrainingBenchmark, measure_training
 from train.config import load_config
@@ -22,6 +24,8 @@ class What(str, enum.Enum):
 
     TRAINING = "training"
     INFERENCE = "inference"
+    BROWSER = "browser"
+    PEOPLE = "people"
 
 
 def benchmark_command(
@@ -35,12 +39,16 @@ def benchmark_command(
     steps: Annotated[int, typer.Option(min=1, help="How many to measure.")] = 10,
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare samples.")] = 1,
     checkpoint: Annotated[
-        Path, typer.Option(help="CAISeg checkpoint whose inference to measure.")
+        Path, typer.Option(help="CAISeg checkpoint to measure, alone or in the app.")
     ] = Path("assets/checkpoints/brain-flair.safetensors"),
     size: Annotated[
         list[str] | None,
         typer.Option(help=f"Size of the scan: {', '.join(SIZES)}; may be repeated; all."),
     ] = None,
+    clicks: Annotated[
+        int, typer.Option(min=1, max=18, help="How many in the browser, or of each person.")
+    ] = 18,
+    sessions: Annotated[int, typer.Option(min=1, help="How many people click at once.")] = 20,
     repeats: Annotated[int, typer.Option(min=1, help="Runs, of which the fastest counts.")] = 3,
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all.")] = 0,
@@ -56,6 +64,16 @@ def benchmark_command(
         experiment = load_config(config, override or ())
         lines, device = measure_training(experiment, TrainingBenchmark(steps, workers, accelerator))
         subject = config
+    elif what is What.BROWSER:
+        seen = BrowserBenchmark(tuple(size or SIZES), clicks=clicks, device=accelerator)
+        settings |= {"checkpoint": str(checkpoint), "clicks": clicks, "sizes": seen.sizes}
+        lines, device = measure_browser(checkpoint, seen)
+        subject = checkpoint.stem
+    elif what is What.PEOPLE:
+        crowd = PeopleBenchmark((size or list(SIZES))[0], sessions, clicks, accelerator)
+        settings |= {"checkpoint": str(checkpoint), "sessions": sessions, "clicks": clicks}
+        lines, device = measure_people(checkpoint, crowd)
+        subject = checkpoint.stem
     else:
         chosen = InferenceBenchmark(tuple(size or SIZES), repeats=repeats, device=accelerator)
         settings |= {"checkpoint": str(checkpoint), "repeats": repeats, "sizes": chosen.sizes}
