@@ -30,6 +30,7 @@ _SCRIPTS = (
     "brush.js",
     "dialogue.js",
     "objects.js",
+    "stage.js",
     "slice_view.js",
     "click_tool.js",
     "pointer.js",

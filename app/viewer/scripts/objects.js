@@ -1,7 +1,7 @@
 // The objects of the scan as layers: each its own mask, colour and visibility.
 
 class ObjectLayers {
-  // stage: what all views share; see viewer.js.
+  // stage: what all views share; see stage.js.
   constructor(stage) {
     this.stage = stage;
     this.start(null);

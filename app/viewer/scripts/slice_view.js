@@ -3,7 +3,7 @@
 const VIEW_NAMES = { axial: "Axial", coronal: "Coronal", sagittal: "Sagittal", surface: "3-D surface" };
 
 class SliceView {
-  // stage: what all views share; see viewer.js.
+  // stage: what all views share; see stage.js.
   constructor(section, stage) {
     this.section = section;
     this.plane = section.dataset.plane;
