@@ -105,6 +105,10 @@ class RelabellingConfig(_Section):
     """How far, in normalised intensities, a region that looks alike may differ from that voxel."""
     rim_mm: tuple[PositiveFloat, PositiveFloat] = (3.0, 10.0)
     """How far a stretch of rim moves."""
+    outline_share: Share = 0.0
+    """Share of relabelled samples whose whole outline is drawn anew instead."""
+    outline_mm: tuple[PositiveFloat, PositiveFloat] = (2.0, 8.0)
+    """How far such an outline typically lies from the true one."""
 
 
 class LossConfig(_Section):

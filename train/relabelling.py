@@ -31,6 +31,8 @@ STREAM = 1
 
 LEAST_LEFT = 0.25
 """Share of the lesion that stays: less of it would be another lesion."""
+STRETCH_MM = (8.0, 30.0)
+"""Over how far an outline drawn anew keeps moving the same way."""
 NEAR_SHARE = 0.75
 """Share of added regions that start near the lesion, where first masks are wrong most often."""
 
@@ -75,10 +77,13 @@ def relabelled(
     config: RelabellingConfig,
     rng: np.random.Generator,
 ) -> Mask:
-    """The lesion with one or more regions taken away from it or added to it.
+    """The lesion with one or more regions taken away from it or added to it, or outlined anew.
 
     Half of the regions look alike: what lies near a random voxel and is about as bright. The
-    others are a stretch of rim, as if another person had drawn the outline there.
+    others are a stretch of rim, as if another person had drawn the outline there. A share of
+    lesions (``config.outline_share``) gets a whole outline by another person: where a border is
+    fuzzy, that is most of what separates a first mask from the truth, and one click should then
+    move more of the outline than the stretch it lies on.
 
     Args:
         image: Normalised intensities.
@@ -92,6 +97,8 @@ def relabelled(
     """
     if not lesion.any():
         return lesion
+    if rng.random() < config.outline_share:
+        return _outlined_anew(image, lesion, spacing, config, rng)
     changed = lesion
     for _ in range(int(rng.integers(config.regions[0], config.regions[1] + 1))):
         radius = float(rng.uniform(*config.radius_mm))
@@ -155,6 +162,49 @@ def _stretch_of_rim(
     return _flipped(lesion, box, moved)
 
 
+def _outlined_anew(
+    image: Image,
+    lesion: Mask,
+    spacing: Spacing,
+    config: RelabellingConfig,
+    rng: np.random.Generator,
+) -> Mask:
+    """Move the whole outline: everywhere alike, by a smooth random field, and along brightness.
+
+    Someone who outlines generously does so all around, and someone else follows another grey level.
+    """
+    typical = float(rng.uniform(*config.outline_mm))
+    box = _around(lesion, spacing, 3 * typical)
+    image, before = image[box], lesion[box]
+    everywhere, varying, grey_level = rng.standard_normal(3) / np.sqrt(3)
+    stretch = float(rng.uniform(*STRETCH_MM))
+    noise = rng.standard_normal(before.shape)
+    field = ndimage.gaussian_filter(noise, [stretch / step for step in spacing])
+    moves = everywhere + varying * field / field.std()
+    moves += abs(grey_level) * _likeness(image, before, spacing)
+    inside = ndimage.distance_transform_edt(before, sampling=spacing)
+    outside = ndimage.distance_transform_edt(~before, sampling=spacing)
+    outlined = inside - outside + typical * moves > 0
+    labelled, _ = ndimage.label(outlined, structure=NEIGHBOURS_26)
+    # What is as bright farther away is another thing, not a part of a generous outline.
+    outlined &= np.isin(labelled, np.unique(labelled[before & outlined]))
+    if outlined.sum() < LEAST_LEFT * lesion.sum():
+        return lesion
+    return _flipped(lesion, box, outlined ^ before)
+
+
+def _likeness(image: Image, lesion: Mask, spacing: Spacing) -> npt.NDArray[np.float32]:
+    """1 where it is as bright as inside the lesion, -1 as just around it, at most twice as much."""
+    shell = ndimage.binary_dilation(lesion, iterations=2) & ~lesion
+    if not shell.any():
+        return np.zeros_like(image)
+    inner, outer = float(image[lesion].mean()), float(image[shell].mean())
+    smooth = ndimage.gaussian_filter(image, [1.5 / step for step in spacing])
+    contrast = max(abs(inner - outer), 0.1) * np.sign(inner - outer)
+    likeness: npt.NDArray[np.float32] = np.clip((2 * smooth - inner - outer) / contrast, -2, 2)
+    return likeness
+
+
 def _mistakable(image: Image, lesion: Mask) -> Mask:
     """What lies outside the lesion and is about as bright: nobody mistakes air for one."""
     inside = image[lesion]
@@ -189,6 +239,16 @@ def _box(seed: tuple[int, ...], shape: tuple[int, ...], spacing: Spacing, radius
     i, j, k = (
         slice(max(index - int(radius / step), 0), min(index + int(radius / step) + 1, size))
         for index, size, step in zip(seed, shape, spacing, strict=True)
+    )
+    return i, j, k
+
+
+def _around(lesion: Mask, spacing: Spacing, margin: float) -> Box:
+    """The box of the lesion, and ``margin`` mm more on all sides."""
+    (found,) = ndimage.find_objects(lesion.astype(np.uint8))
+    i, j, k = (
+        slice(max(part.start - int(margin / step) - 1, 0), part.stop + int(margin / step) + 1)
+        for part, step in zip(found, spacing, strict=True)
     )
     return i, j, k
 

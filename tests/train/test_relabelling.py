@@ -21,6 +21,7 @@ SHAPE = (48, 48, 16)
 SPACING = (2.0, 2.0, 4.0)
 SEEDS = [(0, 0, 0, 0), (0, 0, 1, 0)]
 ONE = RelabellingConfig(share=1, regions=(1, 1))
+OUTLINES = RelabellingConfig(share=1, outline_share=1)
 
 
 def lesion() -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -83,6 +84,47 @@ def test_what_moves_of_the_rim_lies_near_it() -> None:
     moved = [region for region in changes(config, 40) if region.sum() > 1]
     assert len(moved) > 5
     assert all(np.maximum(inner, outer)[region].max() <= 6 for region in moved)
+
+
+def outlined(image: np.ndarray[Any, np.dtype[np.float32]], seed: int) -> Any:
+    return relabelled(image, lesion(), SPACING, OUTLINES, np.random.default_rng(seed))
+
+
+def test_an_outline_drawn_anew_moves_on_all_sides_and_both_ways() -> None:
+    moved = [outlined(scan(), seed) for seed in range(40)]
+    core = ndimage.binary_erosion(lesion(), iterations=3)
+    assert all(mask[core].mean() > 0.5 for mask in moved)
+    larger = [mask for mask in moved if mask.sum() > 1.1 * lesion().sum()]
+    smaller = [mask for mask in moved if mask.sum() < 0.9 * lesion().sum()]
+    assert len(larger) > 5
+    assert len(smaller) > 5
+    # Not one stretch of the rim: voxels are added before and behind the lesion along every axis.
+    generous = max(larger, key=lambda mask: int(mask.sum())) & ~lesion()
+    for axis in range(3):
+        rows = np.flatnonzero(generous.any(tuple({0, 1, 2} - {axis})))
+        inside = np.flatnonzero(lesion().any(tuple({0, 1, 2} - {axis})))
+        assert rows[0] < inside[0]
+        assert rows[-1] > inside[-1]
+
+
+def test_an_outline_drawn_anew_stays_one_with_the_lesion() -> None:
+    for seed in range(20):
+        mask = outlined(scan(), seed)
+        labelled, _ = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+        assert set(np.unique(labelled[mask])) == set(np.unique(labelled[mask & lesion()]))
+
+
+def test_an_outline_drawn_anew_follows_brightness() -> None:
+    bright = scan()
+    bright[34:38, 14:34, 4:12] += 0.3  # as bright as the lesion, on one side of it
+    dark = -bright
+    sides = {"like the lesion": np.s_[34:36, 14:34, 4:12], "unlike it": np.s_[12:14, 14:34, 4:12]}
+    for image in (bright, dark):
+        added = {
+            name: sum(int(outlined(image, seed)[side].sum()) for seed in range(40))
+            for name, side in sides.items()
+        }
+        assert added["like the lesion"] > 1.3 * added["unlike it"]
 
 
 def test_most_of_the_lesion_may_not_go() -> None:
