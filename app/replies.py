@@ -107,9 +107,11 @@ def _object(scene: Scene, item: AnnotatedObject, grid: Grid) -> dict[str, Any]:
 
 def details(scan: OpenScan) -> gr.HTML:
     """What takes longer to work out than a click may wait: measurements and surface."""
-    scene = scan.session.scene
-    seq, mask = scan.answers, scene.masks[scene.active_id]
-    data = scan.resident.volume.data if scan.resident else None
+    # Another thread may answer a click or evict the scan meanwhile: each is read once, the number
+    # first, because answers change it last, and older masks must not bear the newer number.
+    seq, scene, resident = scan.answers, scan.session.scene, scan.resident
+    mask = scene.masks[scene.active_id]
+    data = resident.volume.data if resident else None
     return gr.HTML(
         server_details={
             "scan": scan.scan_id,

@@ -184,6 +184,10 @@ class Person:
         expect(self.role("refusal")).to_be_visible(timeout=TIMEOUT_MS)
         return self.role("refusal-text").inner_text()
 
+    def next_frame(self) -> None:
+        """Wait until what was asked for is drawn, in the size that the views have now."""
+        self.page.evaluate("() => new Promise(requestAnimationFrame)")
+
     def canvas(self, plane: str) -> Locator:
         """The canvas of a view."""
         return self.page.locator(f"[data-plane={plane}] canvas")
@@ -206,6 +210,7 @@ class Person:
         """
         _, across, down = PLANES[plane]
         canvas = self.canvas(plane)
+        self.next_frame()
         x, y, width, height = map(float, (canvas.get_attribute("data-frame") or "").split())
         box = canvas.bounding_box()
         assert box is not None
@@ -250,7 +255,7 @@ class Person:
 
     def pixels(self, plane: str) -> npt.NDArray[np.uint8]:
         """What a view's canvas shows, ``(height, width, 4)``."""
-        self.page.evaluate("() => new Promise(requestAnimationFrame)")
+        self.next_frame()
         address = self.canvas(plane).evaluate("canvas => canvas.toDataURL()")
         with Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))) as image:
             return np.asarray(image.convert("RGBA"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from app.diameters import axial_diameters
 from app.server import RunningApp
@@ -92,6 +92,25 @@ def test_maps_are_sent_only_when_asked_for_and_follow_the_clicks(person: Person)
     expect(person.root).not_to_have_attribute("data-map", "affinity")
     person.page.mouse.move(5, 5)
     assert colourful(person.pixels("axial")) < colourful(here)
+
+
+def test_a_map_that_is_switched_off_while_it_is_on_its_way_stays_off(
+    person: Person, tmp_path: Path
+) -> None:
+    clicked(person)
+    before = person.picture("axial")
+    held: list[Route] = []
+    person.page.route("**/affinity.gz", lambda route: held.append(route))
+    with person.page.expect_request("**/affinity.gz"):
+        person.page.keyboard.press("v")
+    person.page.keyboard.press("v")
+    with person.page.expect_response("**/affinity.gz"):
+        held[0].continue_()
+    # That takes longer than unpacking a map.
+    person.download_mask(tmp_path)
+    person.page.unroute("**/affinity.gz")
+    person.page.mouse.move(5, 5)
+    assert person.picture("axial") == before
 
 
 def test_the_probability_has_a_map_with_a_colour_bar(person: Person) -> None:

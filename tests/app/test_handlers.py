@@ -13,6 +13,8 @@ import pytest
 from app.handlers import Handlers
 from app.store import SessionKey, SessionStore
 from caiseg import load_volume
+from caiseg.annotation.objects import Scene
+from caiseg.annotation.session import AnnotationSession
 from tests.app.stand_in import StandInShelf, request, said
 
 ANN, BOB = "ann", "bob"
@@ -229,6 +231,23 @@ def test_the_log_says_where_a_fault_lies_and_not_whose_scan_it_was(
     assert "OSError" in caplog.text
     assert "network_work.py" in caplog.text
     assert "Jane" not in caplog.text
+
+
+def test_measurements_of_a_mask_do_not_bear_the_number_of_a_newer_one(
+    handlers: Handlers, upload: Path, store: SessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said(handlers.open(opening(upload), request(ANN)))
+    scan = store.get(SessionKey("", ANN))
+    assert scan is not None
+    scene = scan.session.scene
+
+    def while_a_click_is_answered(session: AnnotationSession) -> Scene:
+        assert scan is not None
+        scan.answers = 2
+        return scene
+
+    monkeypatch.setattr(AnnotationSession, "scene", property(while_a_click_is_answered))
+    assert said(handlers.measure({}, request(ANN)))["server_details"]["seq"] == 1
 
 
 def test_the_mask_is_saved_from_an_evicted_scan_too(

@@ -74,26 +74,34 @@ class Maps {
 
   async arrived(map) {
     const { volume } = this.stage;
-    if (map.scan !== volume?.description.id || map.seq !== this.answer?.seq) return;
+    const isCurrent = () =>
+      map.scan === this.stage.volume?.description.id && map.seq === this.answer?.seq;
+    if (!isCurrent()) return;
+    const isWanted = (kind) => (kind === "uncertain" ? this.outlined : this.chosen === kind);
+    const made = [];
+    if (isWanted(map.kind)) made.push(await this.coloured(map, volume));
+    if (map.uncertain && isWanted("uncertain")) made.push(await this.outline(map.uncertain.mask, volume));
+    // Meanwhile the person may have clicked on, or switched it off.
+    if (!isCurrent()) return;
     const replaced = map.uncertain ? [map.kind, "uncertain"] : [map.kind];
     const layers = this.layers.filter(({ kind }) => !replaced.includes(kind));
-    if (this.chosen === map.kind) {
-      const response = await fetch(map.file.url);
-      const crop = new Uint8Array(await decompress(response.body, "gzip"));
-      const layer = mapLayer({
-        grid: volume, values: spread(crop, map, volume), low: 0, high: 255, title: MAP_TITLES[map.kind],
-      });
-      // Where the colours stand is said in parts of 1, not of 255.
-      layer.legend = { ...layer.legend, low: 0, high: 1 };
-      layers.push(Object.assign(layer, { kind: map.kind }));
-    }
-    if (map.uncertain && this.outlined) layers.push(await this.outline(map.uncertain.mask, volume));
-    if (map.seq !== this.answer?.seq) return;
+    layers.push(...made.filter(({ kind }) => isWanted(kind)));
     this.put(layers);
-    this.find("root").dataset.map = layers.map(({ kind }) => kind).join(" ");
+    if (layers.length > 0) this.find("root").dataset.map = layers.map(({ kind }) => kind).join(" ");
     this.showUncertain(map.uncertain);
     // The outline and the affinity map are two questions.
     if (this.chosen === "affinity" && map.kind !== "affinity") this.ask("affinity");
+  }
+
+  async coloured(map, volume) {
+    const response = await fetch(map.file.url);
+    const crop = new Uint8Array(await decompress(response.body, "gzip"));
+    const layer = mapLayer({
+      grid: volume, values: spread(crop, map, volume), low: 0, high: 255, title: MAP_TITLES[map.kind],
+    });
+    // Where the colours stand is said in parts of 1, not of 255.
+    layer.legend = { ...layer.legend, low: 0, high: 1 };
+    return Object.assign(layer, { kind: map.kind });
   }
 
   async outline(mask, volume) {

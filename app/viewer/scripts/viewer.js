@@ -138,7 +138,7 @@ function putOnStage(volume, itsDialogue) {
   stage.maskVersion += 1;
   dialogue = itsDialogue;
   for (const name of ["seq", "applied", "arrived", "clicks", "details"]) delete root.dataset[name];
-  root.dataset.scan = volume.description.id;
+  Object.assign(root.dataset, { scan: volume.description.id, ready: false });
   surface.hide();
   find("welcome").hidden = true;
   root.classList.add("cs-has-scan");
@@ -162,16 +162,17 @@ function clearStage() {
 
 // A scan arrives before its first mask, to be looked at while it is encoded.
 async function showPreview(description) {
-  root.dataset.ready = false;
+  // Then the server has deleted what the page fetches, and has said why.
+  const isOvertaken = () => props.server_scan.id !== description.id || hasFailed(root.dataset);
   let volume;
   try {
     volume = await Volume.load(description);
   } catch {
+    if (isOvertaken()) return;
     panel.showRefusal("The scan did not reach this page; see whether the server still runs.");
     return;
   }
-  const overtaken = props.server_scan.id !== description.id || hasFailed(root.dataset);
-  if (overtaken) return;
+  if (isOvertaken()) return;
   if (dialogue?.answered) fallback = { volume: stage.volume, dialogue };
   putOnStage(volume, new Dialogue(description.id, send));
   // What is known of its mask may have come first.
@@ -235,11 +236,14 @@ async function goBack() {
 }
 
 async function showDetails(details) {
-  if (details.scan !== dialogue?.scanId || details.seq !== dialogue.answered?.seq) return;
+  const isCurrent = () =>
+    details.scan === dialogue?.scanId && details.seq === dialogue.answered?.seq;
+  if (!isCurrent()) return;
   parts.detailed(details, dialogue.answered.active);
   const { colour } = objects.of(dialogue.answered.active);
   await surface.show(details.surface, colour, details.scan, details.plotly.url);
-  root.dataset.details = details.seq;
+  // An empty surface is shown sooner than the one before it.
+  if (isCurrent()) root.dataset.details = details.seq;
 }
 
 commands.setLabel("fg");
