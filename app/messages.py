@@ -52,9 +52,14 @@ class OpenUpload(_Message):
 
 
 class OpenDemo(_Message):
-    """Open the built-in scan."""
+    """Open the built-in scan.
+
+    Attributes:
+        session: What was done to it before, to go on with.
+    """
 
     kind: Literal["demo"]
+    session: dict[str, Any] | None = None
 
 
 class SwitchModel(_Message):

@@ -76,10 +76,10 @@ class Work:
                 case OpenUpload() as upload:
                     source = self._source(upload, key.user)
                     yield from self._open_file(key, message.model, source, upload.session)
-                case OpenDemo():
+                case OpenDemo(session=session):
                     yield replies.working("Drawing the demo scan")
                     source = ScanFile(self._uploads.link(self._uploads.demo(), key.user))
-                    yield from self._open_file(key, message.model, source)
+                    yield from self._open_file(key, message.model, source, session)
                 case SwitchModel() if present is not None:
                     yield from self._switch_model(present, message.model, message.view)
                 case ResumeSession(session=session) if present is not None:

@@ -25,7 +25,8 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
-TIMEOUT_MS = 60_000
+# Far more than anything takes on an idle machine: those of CI are slow and share their processors.
+TIMEOUT_MS = 180_000
 expect.set_options(timeout=TIMEOUT_MS)
 
 # The software renderer, no sandbox (CI runs as root), and no traffic of the browser's own.
@@ -62,7 +63,10 @@ class ServerProcess:
 
 @contextmanager
 def start_app(
-    checkpoints: Path, *options: str, environment: Mapping[str, str] | None = None
+    checkpoints: Path,
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("app.py",),
 ) -> Iterator[ServerProcess]:
     """Run ``python app.py`` on a free port until the ``with`` block ends.
 
@@ -70,8 +74,10 @@ def start_app(
         checkpoints: Folder of checkpoints to serve.
         options: More options of the command line.
         environment: Variables to add to this process's environment.
+        program: What Python runs in place of ``app.py``.
     """
-    command = [sys.executable, "app.py", "--port", "0", "--checkpoints", str(checkpoints), *options]
+    given = ["--port", "0", "--checkpoints", str(checkpoints), *options]
+    command = [sys.executable, *program, *given]
     process = subprocess.Popen(
         command,
         cwd=ROOT,

@@ -44,6 +44,8 @@ _SCRIPTS = (
     "surface.js",
     "files.js",
     "opening.js",
+    "connection.js",
+    "recovery.js",
     "shortcuts.js",
     "keyboard.js",
     "tabs.js",

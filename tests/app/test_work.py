@@ -70,6 +70,17 @@ def test_a_session_is_done_again_exactly_and_the_page_goes_on(
     assert len(clicked(work, new, (5, 5, 5))["server_answer"]["clicks"]) == 3
 
 
+def test_a_session_of_the_demo_scan_is_done_again_too(
+    work: Work, store: SessionStore, blob: Path, tmp_path: Path
+) -> None:
+    blob.rename(tmp_path / "demo.nii.gz")
+    scan = opened(work, {"kind": "demo"})["server_scan"]["id"]
+    answer = clicked(work, scan, (1, 1, 1))["server_answer"]
+    store.drop(KEY)
+    again = opened(work, {"kind": "demo", "session": answer["session"]})
+    assert again["server_answer"]["clicks"] == answer["clicks"]
+
+
 def test_a_session_of_another_model_brings_its_model(
     work: Work, store: SessionStore, upload: dict[str, Any], shelf: StandInShelf
 ) -> None:

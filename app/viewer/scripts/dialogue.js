@@ -3,24 +3,55 @@
 // The page keeps everything the person did to the scan, in order, and sends the whole list each
 // time; the server answers what it has not answered yet and says how far it got. So clicks that
 // come faster than answers are neither lost nor counted twice.
+//
+// A server that has forgotten the scan is given it again, with everything up to then as a session;
+// what the person does meanwhile is sent when that is answered.
 
 class Dialogue {
-  // send(event, changes): sets those fields of the component's value and triggers the event.
-  constructor(scanId, send) {
+  // source: what to open the scan with again, see opening.js. send(event, changes): sets those
+  // fields of the component's value and triggers the event.
+  constructor(scanId, source, send) {
     this.scanId = scanId;
+    this.source = source;
     this.send = send;
     this.actions = [];
     this.answered = null;
+    // How many actions the scan is given with, while it is given again.
+    this.given = null;
   }
 
   act(action) {
     this.actions = [...this.actions, action];
-    this.send("act", { scan: this.scanId, actions: this.actions });
+    this.ask();
+  }
+
+  // Says everything there is to say, perhaps once more.
+  ask() {
+    if (!this.isMoving) this.send("act", { scan: this.scanId, actions: this.actions });
+  }
+
+  get isMoving() {
+    return this.given !== null;
+  }
+
+  // The scan is given again.
+  move() {
+    this.given = this.actions.length;
+  }
+
+  // It has not come to that.
+  stay() {
+    this.given = null;
   }
 
   // False for an answer about another scan, or one that a newer answer has overtaken.
   accept(answer) {
-    if (answer.scan !== this.scanId || (this.answered && answer.seq <= this.answered.seq)) {
+    if (answer.scan !== this.scanId) return false;
+    if (this.isMoving) {
+      this.actions = this.actions.slice(this.given);
+      this.stay();
+      if (this.actions.length > 0) this.ask();
+    } else if (this.answered && answer.seq <= this.answered.seq) {
       return false;
     }
     this.answered = answer;

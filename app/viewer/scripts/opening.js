@@ -2,27 +2,32 @@
 
 class Opening {
   // upload(file): takes a file to the server. limitMb: how large it may be. send, panel: see
-  // viewer.js. givenUp(): called when an upload is cancelled.
+  // viewer.js. givenUp(): called when an upload is cancelled or has failed.
   constructor({ upload, limitMb, send, panel, givenUp }) {
     Object.assign(this, { upload, limitMb, send, panel, givenUp });
     this.file = null;
     this.isAsked = false;
-    // The files that were opened last; a restarted server has to be given them again.
-    this.last = null;
+    this.request = null;
+    // Whether that is about the scan on screen, which the server has forgotten.
+    this.isReturn = false;
+    // What was opened last: { file, beside, series, volume }, or { demo: true }.
+    this.source = null;
     // Numbers the requests, so that one can be taken back; see app/cancellation.py.
     this.ticket = 0;
   }
 
-  ask(request) {
-    if (request.kind === "demo") this.last = null;
-    this.isAsked = true;
+  ask(request, isReturn = false) {
+    const { kind, series, volume } = request;
+    if (kind === "demo") this.source = { demo: true };
+    else if (kind === "upload") this.source = { ...this.source, series, volume };
+    Object.assign(this, { request, isReturn, isAsked: true });
     this.ticket += 1;
     this.send("open", { request, ticket: this.ticket });
   }
 
   // file: a scan. beside: the voxels of a .mhd header. series, volume: which of several. session:
-  // to go on from.
-  async open({ file, beside, series = null, volume = null, session = null }) {
+  // to go on from. isReturn: whether the scan is on screen.
+  async open({ file, beside, series = null, volume = null, session = null, isReturn = false }) {
     if (this.file) return;
     this.panel.showRefusal("");
     if (Math.max(file.size, beside?.size ?? 0) > this.limitMb * 2 ** 20) {
@@ -38,22 +43,30 @@ class Opening {
       const { path } = await this.upload(file);
       const voxels = beside ? { path: (await this.upload(beside)).path, name: beside.name } : null;
       if (this.file !== file) return;
-      this.last = { file, beside };
-      this.ask({ kind: "upload", file: { path }, beside: voxels, series, volume, session });
+      this.source = { file, beside };
+      const request = { kind: "upload", file: { path }, beside: voxels, series, volume, session };
+      this.ask(request, isReturn);
     } catch {
       if (this.file !== file) return;
       this.panel.showWork(null);
       this.panel.showRefusal(failedUpload(file));
+      this.givenUp();
     } finally {
       if (this.file === file) this.file = null;
     }
   }
 
-  // Takes the last scan to the server again, to go on from a session; false where there was none.
-  again({ session, series = null, volume = null }) {
-    if (!this.last) return false;
-    this.open({ ...this.last, session, series, volume });
-    return true;
+  // Takes a scan to the server again, to go on from a session.
+  again(source, session, isReturn) {
+    if (source.demo) this.ask({ kind: "demo", session }, isReturn);
+    else this.open({ ...source, session, isReturn });
+  }
+
+  // Does once more what was asked for, which may have died with the server.
+  askAgain() {
+    const { request, isReturn } = this;
+    if (request.kind === "model" || request.kind === "session") this.ask(request);
+    else this.again(this.source, request.session ?? null, isReturn);
   }
 
   cancel() {

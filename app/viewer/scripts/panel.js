@@ -1,5 +1,11 @@
 // The words and numbers around the views.
 
+const CONNECTION_SENTENCES = {
+  there: "",
+  gone: "The server does not answer; your steps are kept, and this page goes on when it does.",
+  login: "The server wants you to log in again: do that in a new tab, and this page goes on.",
+};
+
 class Panel {
   // find(role): the element of that role. commands: see viewer.js.
   constructor(find, commands) {
@@ -73,6 +79,13 @@ class Panel {
     progress.value = fraction ?? 0;
   }
 
+  // state: see connection.js.
+  showConnection(state) {
+    this.say("away-text", CONNECTION_SENTENCES[state]);
+    this.find("away").hidden = state === "there";
+    this.find("root").dataset.connection = state;
+  }
+
   showRefusal(sentence) {
     this.say("refusal-text", sentence);
     this.find("refusal").hidden = sentence === "";
@@ -88,7 +101,7 @@ function statusOf({ answered, pending }) {
   if (pending.length > 0) return "answering…";
   const seconds = answered.seconds < 10 ? answered.seconds.toFixed(2) : answered.seconds.toFixed(0);
   const count = answered.clicks.length;
-  if (answered.seq === 1) return "first mask · ready in " + seconds + " s";
+  if (answered.seq === 1 && count === 0) return "first mask · ready in " + seconds + " s";
   return count + (count === 1 ? " click" : " clicks") + " · answered in " + seconds + " s";
 }
 

@@ -51,11 +51,7 @@ function attachParts({
       for (const part of [measurements, maps, keeper]) part.scanShown();
     },
     asked: (pending) => keeper.asked(pending),
-    // What to open the scan with on a server that has forgotten it; see opening.js.
-    goingOn(pending) {
-      const { series, volume } = lastRequest();
-      return { session: keeper.documentWith(pending), series, volume };
-    },
+    sessionWith: (pending) => keeper.documentWith(pending),
     answered(answer) {
       for (const part of [maps, keeper, worklist]) part.answered(answer);
       showNotices(find, stage.volume.description.notices, answer.warnings);

@@ -88,8 +88,15 @@ Object.assign(
     moveCross: (voxel) => commands.moveCross(voxel),
   }),
 );
-const opening = new Opening({
-  upload, send, panel, limitMb: props.upload_mb, givenUp: () => parts.refused(),
+const opening = new Opening({ upload, send, panel, givenUp, limitMb: props.upload_mb });
+const connection = new Connection({
+  changed: (state) => panel.showConnection(state),
+  interrupted: () => recovery.interrupted(),
+});
+const recovery = recoveryOf({
+  opening, connection,
+  dialogue: () => dialogue,
+  sessionWith: (pending) => parts.sessionWith(pending),
 });
 const parts = attachParts({
   find, stage, redraw, panel, commands, send,
@@ -162,6 +169,10 @@ function clearStage() {
 
 // A scan arrives before its first mask, to be looked at while it is encoded.
 async function showPreview(description) {
+  if (opening.isReturn && dialogue?.isMoving) {
+    follow(description.id);
+    return;
+  }
   // Then the server has deleted what the page fetches, and has said why.
   const isOvertaken = () => props.server_scan.id !== description.id || hasFailed(root.dataset);
   let volume;
@@ -174,13 +185,22 @@ async function showPreview(description) {
   }
   if (isOvertaken()) return;
   if (dialogue?.answered) fallback = { volume: stage.volume, dialogue };
-  putOnStage(volume, new Dialogue(description.id, send));
+  putOnStage(volume, new Dialogue(description.id, opening.source, send));
   // What is known of its mask may have come first.
   if (props.server_growing) await showGrowing(props.server_growing);
   if (props.server_answer) await showAnswer(props.server_answer);
 }
 
+// The scan on screen is open on the server again, under another id.
+function follow(id) {
+  dialogue.scanId = id;
+  stage.volume.description = { ...stage.volume.description, id };
+  surface.scanId = id;
+  root.dataset.scan = id;
+}
+
 async function showAnswer(answer) {
+  const isFirst = !dialogue?.answered;
   if (!dialogue || !dialogue.accept(answer)) return;
   root.dataset.arrived = answer.seq;
   fallback = null;
@@ -191,8 +211,9 @@ async function showAnswer(answer) {
   stage.maskVersion = answer.seq;
   panel.showAnswer(answer);
   parts.answered(answer);
+  if (dialogue.pending.length > 0) parts.asked(dialogue.pending);
   showDialogue();
-  if (answer.seq === 1) commands.moveCross(mask.middle() ?? stage.volume.middle());
+  if (answer.seq === 1 && isFirst) commands.moveCross(mask.middle() ?? stage.volume.middle());
   for (const view of views) view.draw();
   Object.assign(root.dataset, {
     seq: answer.seq,
@@ -205,16 +226,20 @@ async function showAnswer(answer) {
 
 function showWork(work) {
   root.dataset.state = work.state;
-  // The scan is not open there any more: it was restarted.
-  if (work.lost && dialogue?.answered && opening.again(parts.goingOn(dialogue.pending))) return;
+  if (work.lost && recovery.lost()) return;
   const busy = work.state === "busy";
   panel.showWork(busy ? work.stage : null, work.fraction, opening.isCancellable(busy));
   panel.showRefusal(work.state === "refused" ? work.sentence : "");
   if (!hasFailed(work)) return;
-  parts.refused();
+  givenUp();
   if (!dialogue) return;
   if (dialogue.answered) find("model").value = dialogue.answered.model;
   else goBack();
+}
+
+function givenUp() {
+  parts.refused();
+  dialogue?.stay();
 }
 
 function hasFailed({ state }) {

@@ -1,0 +1,40 @@
+// Goes on where a restart of the server, or a broken connection, has interrupted the work.
+
+// dialogue(): about the scan on screen, or null. opening, connection: see their files.
+// sessionWith(pending): everything that was done to that scan.
+function recoveryOf({ dialogue, opening, connection, sessionWith }) {
+  // Gives the server the scan again; the mask on screen stays until it is answered.
+  function giveAgain(present) {
+    present.move();
+    const { kind, session } = opening.isAsked ? opening.request : {};
+    // A session that was to be done again comes in the same go.
+    const wanted = kind === "session" ? session : sessionWith(present.pending);
+    opening.again(present.source, wanted, true);
+  }
+
+  return {
+    // The server does not know the scan. Returns whether there is one to give again.
+    lost() {
+      const present = dialogue();
+      if (!present?.answered) return false;
+      if (present.isMoving || opening.file) return true;
+      connection.keepAlive();
+      giveAgain(present);
+      return true;
+    },
+    // Events have ended without an answer. What is asked now waits until the server is there.
+    interrupted() {
+      const present = dialogue();
+      // An upload waits by itself.
+      if (opening.file) return;
+      if (present?.isMoving) {
+        present.stay();
+        giveAgain(present);
+      } else if (opening.isAsked) {
+        opening.askAgain();
+      } else if (present?.answered) {
+        present.ask();
+      }
+    },
+  };
+}

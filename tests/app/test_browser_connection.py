@@ -1,0 +1,146 @@
+"""A connection that breaks and comes back, and a server that has forgotten the page."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from app.server import RunningApp
+from app.store import SessionKey
+from caiseg import Volume
+from tests.app.conftest import scan_of
+from tests.app.stand_in import StandInShelf, folded
+from tests.browser import Person, Voxel
+
+pytestmark = pytest.mark.browser
+
+SHAPE: Voxel = (24, 30, 10)
+VOXELS: list[Voxel] = [(4, 25, 4), (19, 5, 2), (11, 14, 7), (6, 6, 6)]
+STREAM, JOIN = "**/gradio_api/queue/data?*", "**/gradio_api/queue/join?*"
+
+
+@pytest.fixture(scope="module")
+def surface() -> bool:
+    """Drawn without a GPU it would take most of this module's time."""
+    return False
+
+
+@pytest.fixture
+def worker(newcomer: Person, blob: Path) -> Iterator[Person]:
+    """Somebody with one click, whose page must not reload itself."""
+    newcomer.open_file(blob)
+    newcomer.page.evaluate("() => { window.isStillHere = true; }")
+    newcomer.click_voxel("axial", VOXELS[0], SHAPE)
+    newcomer.expect_clicks(1)
+    newcomer.expect_root("details", newcomer.state("seq"))
+    yield newcomer
+    assert newcomer.page.evaluate("() => window.isStillHere"), "the page was reloaded"
+    # The browser itself complains of every failed request.
+    newcomer.complaints.clear()
+
+
+def forget(person: Person, running: RunningApp) -> None:
+    """Let the server forget what a page has open, as a restart does."""
+    (heartbeat, *_) = (url for url in person.requests if "/heartbeat/" in url)
+    running.store.drop(SessionKey(user="", page=heartbeat.rsplit("/", 1)[1]))
+
+
+def once(person: Person, pattern: str, answer: Callable[[Route], None]) -> None:
+    """Answer the next request of a kind in place of the server."""
+    person.page.route(pattern, answer, times=1)
+
+
+def break_off(route: Route) -> None:
+    route.abort("connectionreset")
+
+
+def end_early(route: Route) -> None:
+    route.fulfill(content_type="text/event-stream", body="")
+
+
+def know_no_session(route: Route) -> None:
+    said = {"msg": "unexpected_error", "message": "404", "session_not_found": True}
+    route.fulfill(content_type="text/event-stream", body=f"data: {json.dumps(said)}\n\n")
+
+
+def find_no_server(route: Route) -> None:
+    route.fulfill(status=502)
+
+
+@pytest.mark.parametrize("failure", [break_off, end_early, know_no_session, find_no_server])
+def test_a_click_whose_answer_is_lost_on_the_way_is_asked_again(
+    worker: Person, running: RunningApp, shelf: StandInShelf, failure: Callable[[Route], None]
+) -> None:
+    once(worker, STREAM, failure)
+    worker.click_voxel("axial", VOXELS[1], SHAPE)
+    worker.expect_clicks(2)
+    assert worker.listed_clicks == [(voxel, "fg") for voxel in VOXELS[:2]]
+    scan = scan_of(worker, running)
+    assert scan.session.current.mask.unpack().tobytes() == folded(VOXELS[:2], scan, shelf)
+
+
+@pytest.mark.parametrize("failure", [break_off, find_no_server])
+def test_a_click_that_finds_no_server_waits_for_it(
+    worker: Person, failure: Callable[[Route], None]
+) -> None:
+    worker.page.route("**/health", failure)
+    worker.page.route(JOIN, failure)
+    worker.click_voxel("axial", VOXELS[1], SHAPE)
+    worker.expect_root("connection", "gone")
+    expect(worker.role("away")).to_contain_text("The server does not answer")
+    worker.click_voxel("axial", VOXELS[2], SHAPE)
+    worker.page.unroute_all()
+    worker.expect_clicks(3)
+    expect(worker.role("away")).to_be_hidden()
+
+
+def test_a_click_waits_for_a_login_that_the_server_asks_for(worker: Person) -> None:
+    worker.page.route(JOIN, lambda route: route.fulfill(status=401))
+    worker.click_voxel("axial", VOXELS[1], SHAPE)
+    worker.expect_root("connection", "login")
+    expect(worker.role("away")).to_contain_text("log in again")
+    worker.page.unroute_all()
+    worker.expect_clicks(2)
+    expect(worker.role("away")).to_be_hidden()
+
+
+def test_clicks_go_on_while_a_server_is_given_the_scan_again(
+    worker: Person,
+    running: RunningApp,
+    shelf: StandInShelf,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encode, go_on = shelf.small.encode, threading.Event()
+
+    def slowly(volume: Volume, progress: Callable[[float], None], **settings: Any) -> Any:
+        assert go_on.wait(timeout=60)
+        return encode(volume, progress, **settings)
+
+    monkeypatch.setattr(shelf.small, "encode", slowly)
+    forget(worker, running)
+    before = worker.state("scan")
+    worker.click_voxel("axial", VOXELS[1], SHAPE)
+    try:
+        expect(worker.root).not_to_have_attribute("data-scan", before)
+        worker.click_voxel("axial", VOXELS[2], SHAPE)
+        assert [voxel for voxel, _ in worker.listed_clicks] == VOXELS[:3]
+        assert worker.state("clicks") == "1", "the last mask that was answered stays"
+    finally:
+        go_on.set()
+    worker.expect_clicks(3)
+    assert worker.state("pos") == ",".join(map(str, VOXELS[2])), "the views stay where they were"
+    scan = scan_of(worker, running)
+    assert scan.session.current.mask.unpack().tobytes() == folded(VOXELS[:3], scan, shelf)
+
+
+def test_a_page_that_was_forgotten_keeps_itself_known(worker: Person, running: RunningApp) -> None:
+    forget(worker, running)
+    with worker.page.expect_request("**/heartbeat/*"):
+        worker.click_voxel("axial", VOXELS[1], SHAPE)
+    worker.expect_clicks(2)
