@@ -94,9 +94,9 @@ def person(settled: Person, blob: Path) -> Iterator[Person]:
 
 
 @pytest.fixture
-def newcomer(browser: Browser, running: RunningApp) -> Iterator[Person]:
+def newcomer(browser: Browser, running: RunningApp, surface: bool) -> Iterator[Person]:
     """Somebody who has just come to the page; it must give no reason to complain."""
-    with person_at(browser, running.url) as somebody:
+    with person_at(browser, running.url, surface=surface) as somebody:
         yield somebody
         check_behaviour(somebody)
 

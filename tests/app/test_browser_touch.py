@@ -35,10 +35,10 @@ class Fingers:
 
     def __init__(self, person: Person, *, rests: bool = False):
         self.session: CDPSession = person.page.context.new_cdp_session(person.page)
-        self.page = person.page
+        self.person = person
         self.now = time.time()
         if not rests:
-            self.page.evaluate(
+            person.page.evaluate(
                 """() => {
                   const later = window.setTimeout.bind(window);
                   window.setTimeout = (run, wait, ...rest) =>
@@ -72,7 +72,7 @@ class Fingers:
                 ],
             )
         self.touch("End")
-        self.page.evaluate("() => new Promise(requestAnimationFrame)")
+        self.person.next_frame()
 
 
 @pytest.fixture
@@ -145,6 +145,7 @@ def test_a_mask_is_made_on_a_tablet_from_the_first_tap_to_the_download(
     box = tablet.page.locator("button[data-label=bg]").bounding_box()
     assert box is not None
     fingers.tap((box["x"] + box["width"] / 2, box["y"] + box["height"] / 2))
+    tablet.expect_root("label", "bg")
     fingers.tap(tablet.position("axial", INSIDE, SHAPE))
     tablet.expect_clicks(1)
     assert tablet.listed_clicks == [(INSIDE, "bg")]

@@ -56,15 +56,16 @@ def oblique(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def annotator(
     request: pytest.FixtureRequest, browser: Browser, running: RunningApp, oblique: Path
 ) -> Iterator[Person]:
-    with person_at(browser, running.url, pixel_ratio=request.param) as person:
+    with person_at(browser, running.url, pixel_ratio=request.param, surface=False) as person:
         person.open_file(oblique)
         yield person
         assert person.complaints == []
 
 
 def reset(person: Person) -> None:
+    before = int(person.state("applied"))
     person.page.keyboard.press("x")
-    person.expect_clicks(0)
+    person.expect_root("applied", before + 1)
 
 
 @pytest.mark.parametrize("plane", PLANES)
@@ -151,6 +152,7 @@ def test_a_wheel_notch_moves_one_slice_and_needs_no_network(annotator: Person, p
     annotator.page.mouse.move(*annotator.position(plane, BRIGHT, SHAPE))
     annotator.go_to_slice(plane, 4)
     before = annotator.pictures()
+    annotator.expect_root("details", annotator.state("seq"))
     requests = len(annotator.requests)
     for notch, expected in [(100, 3), (120, 2), (-100, 3), (-120, 4), (-240, 6), (240, 4)]:
         annotator.page.mouse.wheel(0, notch)
@@ -185,7 +187,6 @@ def test_a_click_hits_its_voxel_after_zoom_and_pan(annotator: Person) -> None:
     mouse.down(button="middle")
     mouse.move(start[0] + 60, start[1] - 35, steps=4)
     mouse.up(button="middle")
-    annotator.page.evaluate("() => new Promise(requestAnimationFrame)")
     panned = annotator.position("axial", BRIGHT, SHAPE)
     assert panned == pytest.approx((zoomed[0] + 60, zoomed[1] - 35), abs=0.01)
     annotator.click_voxel("axial", BRIGHT, SHAPE)
