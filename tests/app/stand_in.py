@@ -68,7 +68,7 @@ class StandInPredictor:
     def segment(
         self, scan: Any, clicks: Sequence[Click], previous_mask: BoolArray | None = None
     ) -> Any:
-        assert self.gate.wait(timeout=30)
+        assert self.gate.wait(timeout=300)
         first = scan.volume.data > 100
         mask = first if previous_mask is None else previous_mask.copy()
         if clicks:

@@ -59,7 +59,7 @@ def test_long_work_says_what_it_does_and_can_be_cancelled(
     other.write_bytes(blob.read_bytes())
     try:
         person.role("file").set_input_files(other)
-        assert begun.wait(timeout=60)
+        assert begun.wait(timeout=120)
         expect(person.role("work-text")).to_contain_text("Encoding")
         expect(person.role("work-progress")).to_have_attribute("value", "0.5")
         expect(person.role("scan-name")).to_contain_text("other")
@@ -95,7 +95,7 @@ def test_what_is_cancelled_before_it_is_on_screen_is_not_missed(
     try:
         with person.page.expect_request("**/voxels.gz"):
             person.role("file").set_input_files(other)
-        assert begun.wait(timeout=60)
+        assert begun.wait(timeout=120)
         person.role("cancel").click()
         person.expect_root("state", "cancelled")
         with person.page.expect_response("**/voxels.gz"):
@@ -117,7 +117,7 @@ def test_the_first_scan_can_be_cancelled_too(
     begun, go_on = hold_encoding(shelf, monkeypatch)
     try:
         newcomer.role("file").set_input_files(blob)
-        assert begun.wait(timeout=60)
+        assert begun.wait(timeout=120)
         expect(newcomer.role("scan-name")).to_contain_text("blob")
         newcomer.role("cancel").click()
         newcomer.expect_root("state", "cancelled")

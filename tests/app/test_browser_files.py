@@ -81,7 +81,7 @@ def test_a_session_file_gives_the_same_mask_in_another_browser(
     path = downloaded(person, "session", tmp_path)
     assert len(SessionFile.read(path).actions) == 3
     assert "opacity" in json.loads(path.read_text())["settings"]
-    with person_at(browser, running.url) as other:
+    with person_at(browser, running.url, surface=False) as other:
         other.role("file").set_input_files(path)
         assert "open the scan that this session belongs to" in other.refusal()
         other.open_file(blob)

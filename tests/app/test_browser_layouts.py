@@ -108,7 +108,7 @@ def test_a_click_in_an_enlarged_view_hits_its_voxel(person: Person) -> None:
 def test_the_page_fits_its_window(
     browser: Browser, running: RunningApp, blob: Path, size: tuple[int, int]
 ) -> None:
-    with person_at(browser, running.url, size=size) as person:
+    with person_at(browser, running.url, size=size, surface=False) as person:
         person.open_file(blob)
         overflow = person.page.evaluate(
             """() => [document.documentElement.scrollWidth - innerWidth,
