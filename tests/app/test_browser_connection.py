@@ -85,6 +85,18 @@ def test_a_click_whose_answer_is_lost_on_the_way_is_asked_again(
     assert scan.session.current.mask.unpack().tobytes() == folded(VOXELS[:2], scan, shelf)
 
 
+def test_a_click_that_ends_the_server_each_time_is_not_tried_for_ever(worker: Person) -> None:
+    worker.page.route(STREAM, break_off)
+    worker.click_voxel("axial", VOXELS[1], SHAPE)
+    assert "stopped each time" in worker.refusal()
+    asked = sum("/queue/join" in url for url in worker.requests)
+    worker.page.unroute_all()
+    assert worker.listed_clicks == [(voxel, "fg") for voxel in VOXELS[:2]]
+    assert sum("/queue/join" in url for url in worker.requests) == asked
+    worker.click_voxel("axial", VOXELS[2], SHAPE)
+    worker.expect_clicks(3)
+
+
 @pytest.mark.parametrize("failure", [break_off, find_no_server])
 def test_a_click_that_finds_no_server_waits_for_it(
     worker: Person, failure: Callable[[Route], None]

@@ -13,6 +13,7 @@ const GRADIO_ROUTE = /^(?<root>.*)\/gradio_api\/(?<name>queue\/(?:join|data)|run
 // From a proxy whose server is gone, and from a server that is about to go.
 const GONE = new Set([502, 503, 504]);
 const LOGIN_WANTED = 401;
+const EVENT_STREAM = "text/event-stream";
 const POLL_MS = 1000;
 // A request that fails so often while the server answers others fails for another reason.
 const ATTEMPTS = 5;
@@ -26,8 +27,8 @@ class Connection {
     this.state = "there";
     // Ids of the events that the server has not completed.
     this.events = new Set();
-    // Streams that a server which answers has broken without a word, one after the other.
-    this.silent = 0;
+    // Whether the stream before this one broke without a word.
+    this.wasSilent = false;
     this.return = null;
     window.fetch = async (resource, options) => this.route(resource, options);
   }
@@ -39,7 +40,7 @@ class Connection {
     this.root = url.origin + route.root;
     if (route.name !== "queue/data") return this.ask(resource, options);
     this.page = url.searchParams.get("session_hash");
-    return this.silent < ATTEMPTS ? this.listen(resource, options) : this.fetch(resource, options);
+    return this.listen(resource, options);
   }
 
   // Asks for work, until the server answers.
@@ -82,6 +83,7 @@ class Connection {
     const { answer, error } = await this.attempt(resource, options);
     const signal = options?.signal ?? resource.signal;
     if (signal?.aborted) throw error ?? signal.reason;
+    if (answer?.ok && !isStream(answer)) return answer;
     const reader = answer?.ok ? answer.body.pipeThrough(new TextDecoderStream()).getReader() : null;
     let isWanted = true;
     const body = new ReadableStream({
@@ -96,7 +98,7 @@ class Connection {
         return reader?.cancel(reason);
       },
     });
-    return new Response(body, { headers: { "Content-Type": "text/event-stream" } });
+    return new Response(body, { headers: { "Content-Type": EVENT_STREAM } });
   }
 
   // Passes messages on. Resolves to whether the server has said that there are no more.
@@ -112,7 +114,7 @@ class Connection {
         // The server stops, or is another one than before.
         if (msg === "unexpected_error" && !id) return false;
         if (msg === "process_completed") this.events.delete(id);
-        this.silent = 0;
+        this.wasSilent = false;
         say(text + "\n\n");
         if (msg === "close_stream") return true;
       }
@@ -121,11 +123,9 @@ class Connection {
 
   async endEvents(say) {
     if (!(await this.isThere())) this.untilThere();
-    else {
-      // Or it would be asked without a pause.
-      if (this.silent > 0) await pause(POLL_MS);
-      this.silent += 1;
-    }
+    // Or a server that breaks them all would be asked without a pause.
+    else if (this.wasSilent) await pause(POLL_MS);
+    this.wasSilent = true;
     const ended = [...this.events];
     const nothing = { msg: "process_completed", success: true, output: { data: [] } };
     for (const id of ended) {
@@ -170,6 +170,10 @@ class Connection {
     this.state = state;
     this.changed(state);
   }
+}
+
+function isStream(answer) {
+  return answer.headers.get("Content-Type")?.startsWith(EVENT_STREAM);
 }
 
 function messageIn(text) {

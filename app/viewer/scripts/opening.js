@@ -8,7 +8,7 @@ class Opening {
     this.file = null;
     this.isAsked = false;
     this.request = null;
-    // Whether that is about the scan on screen, which the server has forgotten.
+    // Whether the scan is asked for that is on screen, because the server has forgotten it.
     this.isReturn = false;
     // What was opened last: { file, beside, series, volume }, or { demo: true }.
     this.source = null;
@@ -20,7 +20,9 @@ class Opening {
     const { kind, series, volume } = request;
     if (kind === "demo") this.source = { demo: true };
     else if (kind === "upload") this.source = { ...this.source, series, volume };
-    Object.assign(this, { request, isReturn, isAsked: true });
+    // Other requests are about the scan that is open by then.
+    if (kind === "demo" || kind === "upload") this.isReturn = isReturn;
+    Object.assign(this, { request, isAsked: true });
     this.ticket += 1;
     this.send("open", { request, ticket: this.ticket });
   }

@@ -1,8 +1,17 @@
 // Goes on where a restart of the server, or a broken connection, has interrupted the work.
 
+// A scan or a click that ends the server whenever it works on it must not do so for ever.
+const TRIES = 3;
+const TRIED =
+  "The server stopped each time it worked on this; your steps are kept, and what you do next tries " +
+  "it again.";
+
 // dialogue(): about the scan on screen, or null. opening, connection: see their files.
-// sessionWith(pending): everything that was done to that scan.
-function recoveryOf({ dialogue, opening, connection, sessionWith }) {
+// sessionWith(pending): everything that was done to that scan. refuse(sentence): gives up what was
+// asked for.
+function recoveryOf({ dialogue, opening, connection, sessionWith, refuse }) {
+  let tries = 0;
+
   // Gives the server the scan again; the mask on screen stays until it is answered.
   function giveAgain(present) {
     present.move();
@@ -27,7 +36,11 @@ function recoveryOf({ dialogue, opening, connection, sessionWith }) {
       const present = dialogue();
       // An upload waits by itself.
       if (opening.file) return;
-      if (present?.isMoving) {
+      tries += 1;
+      if (tries > TRIES) {
+        tries = 0;
+        refuse(TRIED);
+      } else if (present?.isMoving) {
         present.stay();
         giveAgain(present);
       } else if (opening.isAsked) {
@@ -35,6 +48,9 @@ function recoveryOf({ dialogue, opening, connection, sessionWith }) {
       } else if (present?.answered) {
         present.ask();
       }
+    },
+    answered() {
+      tries = 0;
     },
   };
 }

@@ -97,6 +97,7 @@ const recovery = recoveryOf({
   opening, connection,
   dialogue: () => dialogue,
   sessionWith: (pending) => parts.sessionWith(pending),
+  refuse: (sentence) => showWork({ state: "refused", sentence }),
 });
 const parts = attachParts({
   find, stage, redraw, panel, commands, send,
@@ -202,6 +203,7 @@ function follow(id) {
 async function showAnswer(answer) {
   const isFirst = !dialogue?.answered;
   if (!dialogue || !dialogue.accept(answer)) return;
+  recovery.answered();
   root.dataset.arrived = answer.seq;
   fallback = null;
   const shown = await objects.set(answer.objects, () => dialogue?.answered !== answer);
