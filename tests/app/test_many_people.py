@@ -67,6 +67,16 @@ def metric(server: ServerProcess, name: str) -> float:
     return next(sample.value for sample in samples if sample.name == name)
 
 
+def expect_none(server: ServerProcess, *names: str) -> None:
+    """Wait until the server counts nothing of these any more."""
+    waiting = threading.Event()
+    for _ in range(2400):
+        if not any(metric(server, name) for name in names):
+            return
+        waiting.wait(0.05)
+    assert {name: metric(server, name) for name in names} == dict.fromkeys(names, 0)
+
+
 def own_clicks(person: int) -> list[Click]:
     rng = random.Random(person)
     return [
@@ -113,7 +123,7 @@ def vandalise(server: ServerProcess, over: threading.Event) -> int:
 def test_everybody_gets_the_mask_of_their_own_clicks_while_others_click_and_break_things(
     server: ServerProcess, checkpoint: Path, scans: list[Path]
 ) -> None:
-    all_there = threading.Barrier(PEOPLE, timeout=120)
+    all_there = threading.Barrier(PEOPLE, timeout=600)
 
     def annotate(person: int) -> np.ndarray[Any, Any]:
         with somebody(server) as client:
@@ -137,20 +147,15 @@ def test_everybody_gets_the_mask_of_their_own_clicks_while_others_click_and_brea
     for mask, expected in zip(masks, expected_masks(checkpoint, scans), strict=True):
         np.testing.assert_array_equal(mask, expected)
     assert metric(server, "caiseg_click_seconds_count") == PEOPLE * CLICKS
-    assert metric(server, "caiseg_queue_length") == 0
+    # What was asked for last in vain may still be on its way through the queue.
+    expect_none(server, "caiseg_queue_length")
 
 
 def test_whoever_leaves_takes_their_scan_along(server: ServerProcess, scans: list[Path]) -> None:
     with somebody(server) as client:
         client.predict(handle_file(str(scans[0])), api_name="/load")
         assert metric(server, "caiseg_bytes_held") > 0
-    waiting = threading.Event()
-    for _ in range(600):
-        if metric(server, "caiseg_sessions") == metric(server, "caiseg_bytes_held") == 0:
-            break
-        waiting.wait(0.05)
-    assert metric(server, "caiseg_sessions") == 0
-    assert metric(server, "caiseg_bytes_held") == 0
+    expect_none(server, "caiseg_sessions", "caiseg_bytes_held")
 
 
 def upload(client: httpx.Client, content: bytes) -> None:
