@@ -13,6 +13,7 @@ from torch import Tensor
 
 from caiseg.checkpoint import CAISEG, CheckpointInfo
 from caiseg.errors import InvalidInput
+from train.card import model_card
 from train.config import ExperimentConfig
 from train.evaluation.report import figures_for_card
 from train.files import replacing
@@ -134,50 +135,3 @@ def read_figures(summary: Path) -> dict[str, Any]:
             f"{summary} is not the summary of an evaluation ({error}); name the summary.json that "
             "python -m train evaluate wrote."
         ) from error
-
-
-def model_card(info: CheckpointInfo) -> str:
-    """The card of a checkpoint as Markdown."""
-    provenance = {key: value for key, value in info.provenance.items() if key != "experiment"}
-    network, preprocessing = info.network, info.preprocessing
-    sections = [
-        f"# {info.name}",
-        info.description,
-        "## What it is for",
-        f"Outlining one kind of lesion in one kind of scan: {info.lesion}; {info.anatomy}, "
-        f"{preprocessing.modality}. A person looks at every mask and corrects it with clicks. "
-        "**Not a medical device**: for research, not for diagnosis or treatment. Scans of other "
-        "body parts, modalities or lesions are outside what it has learned.",
-        "## Licence",
-        f"The weights inherit the licence of the data that they were trained on: {info.licence}.",
-        "## How it was made",
-        _table(provenance),
-        "## Network and preprocessing",
-        _table(
-            {
-                "base channels": network.base_channels,
-                "kernel size": network.kernel_size,
-                "strides (i, j, k)": network.strides,
-                "position term": network.position,
-                "voxel size of the model grid, mm": preprocessing.spacing,
-                "patch size, model voxels": preprocessing.patch_size,
-            }
-        ),
-    ]
-    if info.figures:
-        sections += ["## Figures", _table(info.figures)]
-    return "\n\n".join(sections) + "\n"
-
-
-def _table(rows: dict[str, Any]) -> str:
-    lines = ["| | |", "|---|---|"]
-    lines += [f"| {key.replace('_', ' ')} | {_cell(value)} |" for key, value in rows.items()]
-    return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, dict):
-        return "<br>".join(f"{key}: {_cell(item)}" for key, item in value.items())
-    return str(value).replace("|", "\\|")

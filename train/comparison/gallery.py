@@ -87,7 +87,7 @@ def gallery(
         session = found.sessions[case.name, found.seeds[0]]
         counts = sorted({0, min(EARLY, last), last}) if number == 0 else [last]
         masks = replayed(methods[found.label], volume, session, counts)
-        _check_same(found.label, dice_score(masks[last], lesion), session)
+        check_same(found.label, masks, lesion, session)
         placed = clicks_of(session)
         drawn += [(found.label, count, placed[:count], masks[count]) for count in counts]
     view = view_of([lesion, *(mask for *_, mask in drawn)], volume.spacing)
@@ -130,12 +130,25 @@ def replayed(
     return masks
 
 
-def _check_same(label: str, dice: float, session: Session) -> None:
-    """Refuse a method that answers the recorded clicks with other masks."""
-    recorded = session[-1].dice
-    if abs(dice - recorded) > SAME_DICE:
-        raise InvalidInput(
-            f"{label} does not give the masks of its results: on {session[0].case} it reaches a "
-            f"Dice of {dice:.3f} with the recorded clicks, but {recorded:.3f} was recorded; name "
-            "the checkpoint and the manifest that were evaluated."
-        )
+def check_same(
+    label: str,
+    masks: dict[int, Mask],
+    lesion: Mask,
+    session: Session,
+) -> None:
+    """Refuse a method that answers the recorded clicks with other masks than were evaluated.
+
+    Args:
+        label: What the method is called.
+        masks: Its masks, by number of clicks.
+        lesion: The truth.
+        session: What was recorded.
+    """
+    for count, mask in masks.items():
+        dice, recorded = dice_score(mask, lesion), session[count].dice
+        if abs(dice - recorded) > SAME_DICE:
+            raise InvalidInput(
+                f"{label} does not give the masks of its results: on {session[0].case} it reaches "
+                f"a Dice of {dice:.3f} after {count} clicks, but {recorded:.3f} was recorded; name "
+                "the checkpoint and the manifest that were evaluated."
+            )

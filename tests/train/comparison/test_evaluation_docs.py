@@ -21,7 +21,7 @@ LINES = [line for block in BLOCKS for line in block.splitlines() if " -m train "
 
 def test_the_page_shows_commands() -> None:
     names = {line.split(" -m train ")[1].split()[0] for line in LINES}
-    assert names == {"evaluate", "compare", "ablate", "explain"}
+    assert names == {"fit", "export", "evaluate", "compare", "ablate", "explain"}
 
 
 @pytest.mark.parametrize("line", LINES)
