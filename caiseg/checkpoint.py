@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from caiseg.errors import InvalidInput
+from caiseg.guided_filter import GuidedFilterConfig
 from caiseg.network import CAISeg
 from caiseg.network_config import NetworkConfig
 from caiseg.preprocessing import PreprocessingConfig
@@ -44,6 +45,8 @@ class CheckpointInfo(BaseModel):
     """Licence of the weights, inherited from the training data."""
     network: NetworkConfig
     preprocessing: PreprocessingConfig
+    guided_filter: GuidedFilterConfig | None = None
+    """How masks follow the scan's edges; ``None`` leaves them as the network gives them."""
     provenance: dict[str, Any] = Field(default_factory=dict)
     """How the weights were made: data, split hash, epochs, command, time, hardware, commit."""
     figures: dict[str, Any] = Field(default_factory=dict)

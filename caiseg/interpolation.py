@@ -86,19 +86,23 @@ def whole_box(shape: Sequence[int]) -> Box:
     return slice(0, i), slice(0, j), slice(0, k)
 
 
-def write_mask(mask: npt.NDArray[np.bool_], logits: Tensor, box: Box) -> None:
+def write_mask(mask: npt.NDArray[np.bool_], logits: Tensor, box: Box) -> Box:
     """Renew a mask where it depends on a box of the logits, in place.
 
     Args:
         mask: ``(I, J, K)`` on the display grid.
         logits: On the model grid, whole.
         box: On the model grid.
+
+    Returns:
+        The box of the display grid that was renewed.
     """
     i, j, k = reached(box, logits.shape, mask.shape)
     for start in range(i.start, i.stop, _PLANES):
         part = (slice(start, min(start + _PLANES, i.stop)), j, k)
         values = interpolate_box(logits, part, logits.shape, mask.shape)
         mask[part] = (values > 0).cpu().numpy()
+    return i, j, k
 
 
 def mask_to_model(mask: npt.NDArray[np.bool_], model_shape: Sequence[int]) -> Tensor:
@@ -114,21 +118,21 @@ def mask_to_model(mask: npt.NDArray[np.bool_], model_shape: Sequence[int]) -> Te
         Float32 tensor of that size.
     """
     result = torch.zeros(tuple(model_shape))
-    occupied = _occupied(mask)
-    if occupied is None:
+    held = occupied(mask)
+    if held is None:
         return result
     i, j, k = (
         slice(max(part.start - 1, 0), min(part.stop + 1, size))
-        for part, size in zip(occupied, mask.shape, strict=True)
+        for part, size in zip(held, mask.shape, strict=True)
     )
     part = torch.from_numpy(np.ascontiguousarray(mask[i, j, k]))
-    box = reached(occupied, mask.shape, model_shape)
+    box = reached(held, mask.shape, model_shape)
     share = interpolate_box(part, box, mask.shape, model_shape, (i.start, j.start, k.start))
     result[box] = (share >= 0.5).float()
     return result
 
 
-def _occupied(mask: npt.NDArray[np.bool_]) -> Box | None:
+def occupied(mask: npt.NDArray[np.bool_]) -> Box | None:
     """The smallest box that holds a mask; ``None`` for an empty one."""
     planes = np.flatnonzero([plane.any() for plane in mask])
     if len(planes) == 0:

@@ -19,6 +19,7 @@ from caiseg.device_memory import encode_within_memory
 from caiseg.errors import InvalidInput
 from caiseg.grids import ScanGrids, Shape
 from caiseg.growing_mask import GrowingMask
+from caiseg.guided_filter import GuidedFilter, GuidedFilterConfig
 from caiseg.interpolation import interpolate_box, mask_to_model, whole_box, write_mask
 from caiseg.network import CAISeg
 from caiseg.preprocessing import PreprocessingConfig, preprocess
@@ -35,12 +36,16 @@ class EncodedScan:
         grids: The scan's native, display and model grids.
         tiles: Features of its patches, on the model grid.
         first_mask: The mask without clicks, ``(I, J, K)``; where clicks change nothing it stands.
+        network_mask: The same as the network gave it, before it was drawn to the scan's edges.
+        edges: Draws masks to the scan's edges; ``None`` leaves them as the network gives them.
         notices: What a person should know about how the scan was encoded.
     """
 
     grids: ScanGrids
     tiles: EncodedTiles
     first_mask: npt.NDArray[np.bool_]
+    network_mask: npt.NDArray[np.bool_]
+    edges: GuidedFilter | None = None
     notices: tuple[str, ...] = ()
 
     @property
@@ -55,13 +60,16 @@ class EncodedScan:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that the features hold."""
-        return self.tiles.nbytes + self.first_mask.nbytes
+        """Bytes of memory that features and masks hold."""
+        masks = self.first_mask.nbytes + (0 if self.edges is None else self.network_mask.nbytes)
+        return self.tiles.nbytes + masks
 
     def on_cpu(self) -> EncodedScan:
         """The same scan on the CPU, for a GPU that has no memory left to answer clicks in."""
         notice = "The GPU had too little memory for a click; this scan goes on on the CPU, slower."
-        return replace(self, tiles=self.tiles.on_cpu(), notices=(*self.notices, notice))
+        edges = None if self.edges is None else self.edges.on(torch.device("cpu"))
+        notices = (*self.notices, notice)
+        return replace(self, tiles=self.tiles.on_cpu(), edges=edges, notices=notices)
 
 
 class SegmentationResult:
@@ -70,27 +78,39 @@ class SegmentationResult:
     Args:
         scan: The scan that was segmented.
         answers: What the clicks gave, per tile.
-        clicks: The clicks themselves; ``None`` for none.
+        given: The clicks on the model grid; ``None`` for none.
+        clicks: The same on the display grid.
     """
 
     def __init__(
         self,
         scan: EncodedScan,
         answers: dict[int, TileAnswer],
-        clicks: ModelClicks | None = None,
+        given: ModelClicks | None = None,
+        clicks: Sequence[Click] = (),
     ):
         self._scan = scan
         self._answers = answers
+        self._given = given
         self._clicks = clicks
 
     @cached_property
     def mask(self) -> npt.NDArray[np.bool_]:
-        """``Ŷ``: bool ``(I, J, K)``, where the foreground is more likely than not."""
-        mask: npt.NDArray[np.bool_] = self._scan.first_mask.copy()
-        for answer in self._answers.values():
-            for box in answer.changed:
-                write_mask(mask, self._model_logits, box)
-        return mask
+        """``Ŷ``: bool ``(I, J, K)``, where the foreground is more likely than not.
+
+        Its border follows the scan's edges where the checkpoint asks for that
+        (:mod:`caiseg.guided_filter`).
+        """
+        scan, edges = self._scan, self._scan.edges
+        mask: npt.NDArray[np.bool_] = scan.network_mask.copy()
+        boxes = [
+            write_mask(mask, self._model_logits, box)
+            for answer in self._answers.values()
+            for box in answer.changed
+        ]
+        if edges is None:
+            return mask
+        return edges.after_clicks(scan.first_mask, scan.network_mask, mask, boxes, self._clicks)
 
     @cached_property
     def probability(self) -> npt.NDArray[np.float32]:
@@ -118,7 +138,7 @@ class SegmentationResult:
         Foreground probability by the head features alone: index 0 holds it before the adjustment
         by clicks (from ``F``), index 1 after it (from ``F_new``). Without clicks both are equal.
         """
-        logits = coarse_logits(self._scan.tiles, self._clicks)
+        logits = coarse_logits(self._scan.tiles, self._given)
         display = resample_to_display(logits[None], self._scan.shape)[0]
         return torch.sigmoid(display).cpu().numpy()
 
@@ -145,6 +165,7 @@ class CAISegPredictor:
         network: In evaluation mode, on ``device``.
         preprocessing: How scans become the network's input.
         device: Where to compute.
+        guided_filter: How masks follow the scan's edges; ``None`` leaves them as they are.
         info: What the checkpoint says about itself.
         checkpoint_hash: SHA-256 of the checkpoint file.
         dense: Whether a click runs VNet's last stage on whole patches instead of on the blocks
@@ -157,6 +178,7 @@ class CAISegPredictor:
         preprocessing: PreprocessingConfig,
         device: str | torch.device = "cpu",
         *,
+        guided_filter: GuidedFilterConfig | None = None,
         info: CheckpointInfo | None = None,
         checkpoint_hash: str = "",
         dense: bool | None = None,
@@ -164,6 +186,7 @@ class CAISegPredictor:
         self.device = torch.device(device)
         self.network = network.to(self.device).eval()
         self.preprocessing = preprocessing
+        self.guided_filter = guided_filter
         self.info = info
         self.checkpoint_hash = checkpoint_hash
         self.dense = dense
@@ -187,6 +210,7 @@ class CAISegPredictor:
             checkpoint.network,
             checkpoint.info.preprocessing,
             chosen,
+            guided_filter=checkpoint.info.guided_filter,
             info=checkpoint.info,
             checkpoint_hash=checkpoint.sha256,
         )
@@ -207,7 +231,8 @@ class CAISegPredictor:
             progress: Called with the share of the work done, in (0, 1].
             first: Display voxel near which to begin, the one in view; it changes no mask.
             preview: Called after each patch but the last, with a function that gives the first
-                mask ``(I, J, K)`` as far as it is known; only asking for it costs time.
+                mask ``(I, J, K)`` as far as it is known, not yet drawn to the scan's edges; only
+                asking for it costs time.
 
         Raises:
             InvalidInput: The scan is too large at this checkpoint's voxel size.
@@ -223,9 +248,13 @@ class CAISegPredictor:
             self.network, image, spacing, self.preprocessing.patch_size, progress,
             dense=self.dense, first=near, preview=growing,
         )  # fmt: skip
-        first_mask = np.zeros(grids.display.shape, dtype=bool)
-        write_mask(first_mask, tiles.blend({}), whole_box(tiles.shape))
-        return EncodedScan(grids, tiles, first_mask, notices)
+        network_mask = np.zeros(grids.display.shape, dtype=bool)
+        write_mask(network_mask, tiles.blend({}), whole_box(tiles.shape))
+        if self.guided_filter is None:
+            return EncodedScan(grids, tiles, network_mask, network_mask, None, notices)
+        edges = GuidedFilter(volume.data, grids.display.spacing, self.guided_filter, tiles.device)
+        first_mask = edges.whole(network_mask)
+        return EncodedScan(grids, tiles, first_mask, network_mask, edges, notices)
 
     @torch.inference_mode()
     def warm_up(self) -> None:
@@ -277,7 +306,7 @@ class CAISegPredictor:
             mask = mask_to_model(previous_mask, scan.tiles.shape).to(device)
         given = ModelClicks(torch.from_numpy(voxels).to(device), labels, mask)
         answers = scan.tiles.answer(given.voxels, given.labels, given.previous_mask)
-        return SegmentationResult(scan, answers, given)
+        return SegmentationResult(scan, answers, given, tuple(clicks))
 
 
 def choose_device(device: str | torch.device) -> torch.device:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from caiseg import CheckpointInfo, save_checkpoint
+from caiseg.guided_filter import GuidedFilterConfig
 from caiseg.network import CAISeg
 from caiseg.network_config import compact
 from caiseg.preprocessing import PreprocessingConfig
@@ -22,6 +23,7 @@ def write_small_checkpoint(
     spacing: tuple[float, float, float] = (2.0, 2.0, 4.0),
     patch_size: tuple[int, int, int] = (64, 64, 32),
     seed: int = 0,
+    guided_filter: GuidedFilterConfig | None = None,
 ) -> Path:
     """Save an untrained network of a few thousand weights."""
     torch.manual_seed(seed)
@@ -30,6 +32,7 @@ def write_small_checkpoint(
         name=path.stem,
         network=network.config,
         preprocessing=PreprocessingConfig(modality="MR", spacing=spacing, patch_size=patch_size),
+        guided_filter=guided_filter,
     )
     save_checkpoint(path, network, info)
     return path

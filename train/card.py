@@ -35,6 +35,7 @@ def model_card(info: CheckpointInfo, failures: Sequence[FailureCase] = ()) -> st
     """
     provenance = {key: value for key, value in info.provenance.items() if key != "experiment"}
     network, preprocessing = info.network, info.preprocessing
+    edges = info.guided_filter
     sections = [
         f"# {info.name}",
         info.description,
@@ -56,6 +57,7 @@ def model_card(info: CheckpointInfo, failures: Sequence[FailureCase] = ()) -> st
                 "position term": network.position,
                 "voxel size of the model grid, mm": preprocessing.spacing,
                 "patch size, model voxels": preprocessing.patch_size,
+                "guided filter of masks": edges.model_dump() if edges else "none",
             }
         ),
     ]

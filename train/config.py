@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from caiseg.errors import InvalidInput
+from caiseg.guided_filter import GuidedFilterConfig
 from caiseg.network_config import NetworkConfig
 from caiseg.preprocessing import PreprocessingConfig
 from caiseg.synthetic import SyntheticScanConfig
@@ -234,6 +235,9 @@ class ExperimentConfig(_Section):
     """Which network is trained: CAISeg, or a baseline with the same VNet to compare it with."""
     network: NetworkConfig
     preprocessing: PreprocessingConfig
+    guided_filter: GuidedFilterConfig | None = None
+    """How masks of the checkpoint follow a scan's edges. Training does not see it; it is worth
+    having where lesions have edges that the voxels of the network blur."""
     data: DataConfig
     augmentation: AugmentationConfig = AugmentationConfig()
     clicks: ClickConfig = ClickConfig()

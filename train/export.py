@@ -79,6 +79,7 @@ def export(
         licence=config.data_licence,
         network=config.network,
         preprocessing=config.preprocessing,
+        guided_filter=config.guided_filter,
         provenance={
             **provenance,
             "experiment": json.loads(best["config"]),

@@ -20,6 +20,7 @@ from caiseg import (
     load_volume,
     replay_clicks,
 )
+from caiseg.guided_filter import GuidedFilter, GuidedFilterConfig
 from tests.networks import write_scan, write_small_checkpoint
 
 FOREGROUND = Click((10, 20, 5), Label.FOREGROUND)
@@ -249,12 +250,36 @@ def test_a_constant_scan_gives_a_mask_of_its_size(
     assert predictor.segment(predictor.encode(volume), []).mask.shape == (20, 24, 8)
 
 
+def test_a_checkpoint_may_ask_for_masks_that_follow_edges(
+    predictor: CAISegPredictor, volume: Volume, scan: EncodedScan, tmp_path: Path
+) -> None:
+    config = GuidedFilterConfig(radius_mm=4.0)
+    path = write_small_checkpoint(tmp_path / "filtered.safetensors", guided_filter=config)
+    filtering = CAISegPredictor.from_checkpoint(path)
+    spacing = volume.reorientation.display.spacing
+    edges = GuidedFilter(volume.data, spacing, config, torch.device("cpu"))
+
+    filtered_scan = filtering.encode(volume)
+
+    plain = predictor.segment(scan, []).mask
+    np.testing.assert_array_equal(filtering.segment(filtered_scan, []).mask, edges.whole(plain))
+    assert (edges.whole(plain) != plain).any()
+    for clicks in ([FOREGROUND], [BACKGROUND, FOREGROUND]):
+        expected = edges.whole(predictor.segment(scan, clicks, plain).mask, clicks)
+        answer = filtering.segment(filtered_scan, clicks, plain).mask
+        np.testing.assert_array_equal(answer, expected)
+    np.testing.assert_array_equal(filtered_scan.network_mask, plain)
+
+
 def test_blockwise_answers_equal_dense_ones_on_real_scans(
     repository: Path, data_folder: Path
 ) -> None:
     served = repository / "assets" / "checkpoints" / "brain-flair.safetensors"
     blockwise = CAISegPredictor.from_checkpoint(served)
-    dense = CAISegPredictor(blockwise.network, blockwise.preprocessing, dense=True)
+    dense = CAISegPredictor(
+        blockwise.network, blockwise.preprocessing, guided_filter=blockwise.guided_filter,
+        dense=True,
+    )  # fmt: skip
     cases = sorted((data_folder / "lgg_flair").iterdir())[:2]
     for case in cases:
         volume = load_volume(case / "image.nii.gz")

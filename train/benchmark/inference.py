@@ -118,9 +118,15 @@ def _methods(predictor: CAISegPredictor) -> dict[str, Method[Any]]:
     return {
         "caiseg": predictor,
         "caiseg, whole patches": CAISegPredictor(
-            predictor.network, predictor.preprocessing, predictor.device, dense=True
+            predictor.network,
+            predictor.preprocessing,
+            predictor.device,
+            guided_filter=predictor.guided_filter,
+            dense=True,
         ),
-        "ritm3d": ClickNetworkPredictor(network, predictor.preprocessing, predictor.device),
+        "ritm3d": ClickNetworkPredictor(
+            network, predictor.preprocessing, predictor.device, predictor.guided_filter
+        ),
         "random_walker": load_method("random_walker").method,
         "graph_cuts": load_method("graph_cuts").method,
     }

@@ -47,7 +47,7 @@ def load_click_network(name: str, checkpoint: Path | None, device: str) -> Loade
     network, info = load_network(path)
     _check_method(name, path, info)
     assert isinstance(network, ClickNetwork)
-    predictor = ClickNetworkPredictor(network, info.preprocessing, chosen)
+    predictor = ClickNetworkPredictor(network, info.preprocessing, chosen, info.guided_filter)
     return LoadedMethod(
         name, predictor, file_hash(path), chosen, info.name, info.preprocessing.modality
     )

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from caiseg.clicks import Click, check_inside
 from caiseg.grids import ScanGrids
+from caiseg.guided_filter import GuidedFilter, GuidedFilterConfig
 from caiseg.preprocessing import PreprocessingConfig, preprocess
 from caiseg.resampling import resample_to_display
 from caiseg.volume import Volume
@@ -22,21 +23,30 @@ from train.methods.patchwise import PatchwiseScan
 
 @dataclass(frozen=True, eq=False)
 class PreparedScan:
-    """A scan on its three grids, with its answer without clicks."""
+    """A scan on its three grids, with its answer without clicks.
+
+    Attributes:
+        grids: The grids.
+        patches: The scan on the model grid.
+        edges: Draws masks to the scan's edges; ``None`` leaves them as they are.
+    """
 
     grids: ScanGrids
     patches: PatchwiseScan
+    edges: GuidedFilter | None
 
 
 class ClickNetworkPredictor:
     """Interactive segmentation with a network that takes clicks as input.
 
-    Grids, preprocessing, patches and the way of the mask back to the scan are CAISeg's.
+    Grids, preprocessing, patches and the way of the mask back to the scan are CAISeg's, the guided
+    filter too where the checkpoint asks for it.
 
     Args:
         network: In evaluation mode, on ``device``.
         preprocessing: How scans become the network's input.
         device: Where to compute.
+        guided_filter: How masks follow the scan's edges; ``None`` leaves them as they are.
     """
 
     def __init__(
@@ -44,10 +54,12 @@ class ClickNetworkPredictor:
         network: ClickNetwork,
         preprocessing: PreprocessingConfig,
         device: str | torch.device = "cpu",
+        guided_filter: GuidedFilterConfig | None = None,
     ):
         self.device = torch.device(device)
         self.network = network.to(self.device).eval()
         self.preprocessing = preprocessing
+        self.guided_filter = guided_filter
 
     @torch.inference_mode()
     def encode(self, volume: Volume) -> PreparedScan:
@@ -61,7 +73,12 @@ class ClickNetworkPredictor:
         image = preprocess(volume.data, grids.display, grids.model, settings.modality)
         spacing = torch.tensor(grids.model.spacing, dtype=torch.float32, device=self.device)
         patches = PatchwiseScan(self.network, image.to(self.device), spacing, settings.patch_size)
-        return PreparedScan(grids, patches)
+        edges = None
+        if self.guided_filter is not None:
+            edges = GuidedFilter(
+                volume.data, grids.display.spacing, self.guided_filter, self.device
+            )
+        return PreparedScan(grids, patches, edges)
 
     @torch.inference_mode()
     def segment(
@@ -92,7 +109,10 @@ class ClickNetworkPredictor:
             self._to_model(previous_mask, scan),
         )
         on_display = resample_to_display(logits[None, None], display)[0, 0]
-        return Segmentation((on_display > 0).cpu().numpy())
+        mask = (on_display > 0).cpu().numpy()
+        if scan.edges is not None:
+            mask = scan.edges.whole(mask, clicks)
+        return Segmentation(mask)
 
     def _to_model(self, mask: npt.NDArray[np.bool_] | None, scan: PreparedScan) -> Tensor:
         """The previous mask on the model grid, 0 or 1 as in training."""
