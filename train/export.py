@@ -21,6 +21,9 @@ from train.methods.checkpoints import save_network
 from train.methods.trainable import build_network
 from train.run_folder import RunFolder
 
+SUFFIX = ".safetensors"
+LAST_WEIGHTS = "the last ones; there was no val case to choose by"
+
 
 @dataclass(frozen=True)
 class ExportOptions:
@@ -49,14 +52,20 @@ def export(
     """Write the best weights of a run as a checkpoint, and its card beside it.
 
     Args:
-        run: Folder of a training run that has validated at least once.
+        run: Folder of a training run that has kept weights at least once.
         out: The checkpoint, ``.safetensors``; the card gets the suffix ``.md``.
         figures: What was measured on the exported weights, for the card.
         options: Averaging and rescaling, each stated in the card.
 
     Raises:
-        InvalidInput: A run has no weights to export yet, or its network is another one.
+        InvalidInput: A run has no weights to export yet, its network is another one, or ``out``
+            has another suffix.
     """
+    if out.suffix != SUFFIX:
+        raise InvalidInput(
+            f"--out {out} has to end in {SUFFIX}, as the app expects of a checkpoint; its card is "
+            "written beside it, as .md."
+        )
     best, provenance = _best_of(run)
     config = ExperimentConfig.model_validate_json(best["config"])
     if options.query_scale != 1 and config.method != CAISEG:
@@ -97,11 +106,13 @@ def _best_of(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     folder = RunFolder(run)
     if not folder.best_path.is_file():
         raise InvalidInput(
-            f"{run} has no validated weights yet; let the training reach its first validation."
+            f"{run} has no weights to export yet; they are kept every schedule.validate_every "
+            "epochs after the pre-training, and at the end."
         )
     best = folder.read(folder.best_path)
     hours = round(best["seconds"] / 3600, 2)
-    done = {"epochs done": best["epoch"], "training hours": hours}
+    chosen = "best Dice after 3 clicks on the val cases" if best["dice"] else LAST_WEIGHTS
+    done = {"weights": chosen, "epochs done": best["epoch"], "training hours": hours}
     return best, folder.read_provenance() | done
 
 

@@ -95,6 +95,11 @@ def fit(config: ExperimentConfig, options: FitOptions) -> None:
     data = _read_data(config, cases, options, console)
     if fabric.is_global_zero and not options.resume:
         folder.clear()
+    if not data.val:
+        console.print(
+            "No case is in the split 'val': nothing is validated, and the last weights are kept "
+            "for export."
+        )
     with training_progress(console, config.name) as report:
         trainer = Trainer(
             config, data.train, data.val, folder, fabric, workers=options.workers,

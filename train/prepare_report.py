@@ -51,6 +51,10 @@ def _found(findings: Sequence[Finding]) -> Table:
             " × ".join(f"{size:.0f}" for size in sizes),
             "  ".join(f"{value:.3g}" for value in (min(volumes), median(volumes), max(volumes))),
         )
+    if not any(finding.case.split == "val" for finding in findings):
+        table.caption = (
+            "No case is in the split 'val': fit cannot choose weights, and keeps the last."
+        )
     return table
 
 

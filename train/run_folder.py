@@ -34,7 +34,10 @@ class RunFolder:
 
     @property
     def best_path(self) -> Path:
-        """The weights with the best validation Dice after 3 clicks, and where they come from."""
+        """The weights with the best validation Dice after 3 clicks, and where they come from.
+
+        Their ``dice`` is empty where nothing was validated; they are then the last ones.
+        """
         return self.path / "best.pt"
 
     @property

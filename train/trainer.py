@@ -43,7 +43,7 @@ class Trainer:
     Args:
         config: The experiment.
         train_cases: Where training samples come from.
-        val_cases: Prepared validation cases; may be empty.
+        val_cases: Prepared validation cases; without any, the last weights count as the best.
         folder: Where state, metrics and the best weights go.
         fabric: Launched; decides device, precision and processes.
         workers: Processes that prepare samples; 0 prepares them in this one.
@@ -168,13 +168,15 @@ class Trainer:
             record: dict[str, Any] = {"epoch": self.epoch, "seconds": round(self.seconds, 1)}
             if losses:
                 record["loss"] = self._mean_over_processes(losses)
-            validated = self._validation_due()
-            if validated:
+            due = self._validation_due()
+            if due and self.val_cases:
                 record |= self._validate()
+            elif due:
+                self._keep_last()
             if self.fabric.is_global_zero:
                 self.folder.log(record)
             self.report(record)
-            if validated or time.monotonic() - saved > self.save_every:
+            if due or time.monotonic() - saved > self.save_every:
                 self._save()
                 saved = time.monotonic()
         self._save()
@@ -243,19 +245,16 @@ class Trainer:
 
     def _validation_due(self) -> bool:
         last = self.epoch == self.epochs
-        return bool(self.val_cases) and (
-            last or self.epoch % self.config.schedule.validate_every == 0
-        )
+        return last or self.epoch % self.config.schedule.validate_every == 0
 
     def _validate(self) -> dict[str, Any]:
         network = self.evaluated_network
-        pretraining = self.epoch <= self.config.schedule.pretrain_epochs
-        clicks = 0 if pretraining and self.epoch < self.epochs else VALIDATION_CLICKS
+        clicks = VALIDATION_CLICKS if self._takes_clicks() else 0
         result: ValidationResult = validate(network, self.val_cases, self.config, clicks)
         if clicks and result.dice[-1] > self.best_dice:
             self.best_dice = result.dice[-1]
             if self.fabric.is_global_zero:
-                self.folder.save(self.folder.best_path, self._weights(result))
+                self.folder.save(self.folder.best_path, self._weights(result.dice))
         if self.board is not None:
             curve = {f"Dice/{count} clicks": dice for count, dice in enumerate(result.dice)}
             self.board.scalars(curve, self.steps_done)
@@ -263,13 +262,22 @@ class Trainer:
             self.board.picture("validation", picture, self.steps_done)
         return {"dice": result.dice, "obeyed": result.obeyed, "harmful": result.harmful}
 
-    def _weights(self, result: ValidationResult) -> dict[str, Any]:
+    def _keep_last(self) -> None:
+        """Keep the weights for export where there is no case to choose the best ones by."""
+        if self._takes_clicks() and self.fabric.is_global_zero:
+            self.folder.save(self.folder.best_path, self._weights([]))
+
+    def _takes_clicks(self) -> bool:
+        """Whether weights are worth exporting: VNet alone is so at the end of a training only."""
+        return self.epoch > self.config.schedule.pretrain_epochs or self.epoch == self.epochs
+
+    def _weights(self, dice: list[float]) -> dict[str, Any]:
         return {
             "config": self.config.model_dump_json(),
             "network": cpu_copy(self.evaluated_network.state_dict()),
             "epoch": self.epoch,
             "seconds": self.seconds,
-            "dice": result.dice,
+            "dice": dice,
         }
 
     def _show_step(self, loss: float) -> None:

@@ -19,10 +19,10 @@ from train.trainer import Trainer
 PROVENANCE = {"manifest": "cases.csv", "split hash": "0123456789abcdef", "commit": "abc1234"}
 
 
-def trainer_of(folder: Path, config: ExperimentConfig) -> Trainer:
+def trainer_of(folder: Path, config: ExperimentConfig, val: int = 1) -> Trainer:
     fabric = Fabric(accelerator="cpu", devices=1)
     cases = prepared_cases(2)
-    return Trainer(config, cases, cases[:1], RunFolder(folder), fabric)
+    return Trainer(config, cases, cases[:val], RunFolder(folder), fabric)
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +56,35 @@ def test_the_card_says_what_the_checkpoint_is_and_is_not(run: Path, tmp_path: Pa
         assert phrase in card
 
 
-def test_a_run_without_validated_weights_is_not_exported(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no validated weights"):
+def test_a_run_that_has_kept_no_weights_yet_is_not_exported(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no weights to export yet"):
         export(tmp_path / "run", tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_without_a_validation_case_the_last_weights_are_exported_and_the_card_says_so(
+    run: Path, tmp_path: Path
+) -> None:
+    sections = {"schedule": {"pretrain_epochs": 1, "epochs": 1, "ema_decay": 0.9}}
+    trainer = trainer_of(tmp_path / "run", small_config(**sections), val=0)
+    trainer.run()
+    trainer.folder.write_provenance(PROVENANCE)
+    out = tmp_path / "small.safetensors"
+    export(trainer.folder.path, out)
+
+    last = trainer.evaluated_network.state_dict()
+    for name, tensor in load_checkpoint(out).network.state_dict().items():
+        torch.testing.assert_close(tensor, last[name].half().float())
+    assert "no val case to choose by" in out.with_suffix(".md").read_text(encoding="utf-8")
+    export(run, out)
+    assert "best Dice after 3 clicks" in out.with_suffix(".md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["model.md", "model", "model.pt"])
+def test_a_checkpoint_of_another_suffix_is_refused(run: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"has to end in \.safetensors"):
+        export(run, tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_mean_of_two_runs_is_written_and_both_are_named(run: Path, tmp_path: Path) -> None:

@@ -90,6 +90,17 @@ def test_the_splits_of_a_manifest_are_kept(
     assert f"--manifest {out / 'manifest.csv'} --cache {out / 'cache'}" in printed
 
 
+@pytest.mark.parametrize("others", ["val", "external"])
+def test_a_split_without_validation_cases_is_noticed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], others: str
+) -> None:
+    cases = [pair(tmp_path, name, seed, split=split)
+             for seed, (name, split) in enumerate((("a", "train"), ("b", others)))]  # fmt: skip
+    prepare_here(cases, tmp_path / "out")
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ("No case is in the split 'val'" in printed) == (others != "val")
+
+
 def test_fit_finds_everything_in_the_cache_from_any_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,6 +138,17 @@ def test_a_killed_run_resumes_to_the_weights_of_an_uninterrupted_one(
     assert dice[0] == dice[1]
 
 
+def test_a_run_without_validation_says_so_and_keeps_its_last_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_manifest(tmp_path, train=2, val=0)
+    experiment = write_experiment(tmp_path, schedule={"pretrain_epochs": 0, "epochs": 1})
+    fit(load_config(str(experiment)), fit_options(tmp_path, tmp_path / "run"))
+    assert "No case is in the split 'val'" in " ".join(capsys.readouterr().out.split())
+    last, best = (read(tmp_path / "run" / name)["network"] for name in ("state.pt", "best.pt"))
+    assert all(torch.equal(tensor, last[name]) for name, tensor in best.items())
+
+
 def test_a_new_run_does_not_overwrite_another(data: Path, uninterrupted: Path) -> None:
     before = (uninterrupted / "state.pt").read_bytes()
     with pytest.raises(InvalidInput, match="already holds a run"):
