@@ -15,6 +15,7 @@ from train.card import FailureCase, model_card
 from train.comparison.gallery import check_same, clicks_of, replayed
 from train.comparison.method_results import MethodResults, Session, read_method_results
 from train.drawing.slices import draw_slice, grey, view_of
+from train.evaluation.protocol import EvaluationProtocol
 from train.evaluation.simulated_session import Method
 from train.files import replacing
 from train.manifest import Case, read_manifest
@@ -64,10 +65,10 @@ def write_card(options: CardOptions) -> Path:
             "manifest that they were evaluated on."
         )
     method = load_method(results.summary.method, options.checkpoint, options.device).method
-    labels = results.summary.settings.label_values
+    protocol = results.summary.settings
     drawn = {
         name: _drawn(
-            str(options.checkpoint), method, listed[name], session, [*counts, last], labels
+            str(options.checkpoint), method, listed[name], session, [*counts, last], protocol
         )
         for name, session in worst.items()
     }
@@ -102,10 +103,10 @@ def _drawn(
     case: Case,
     session: Session,
     counts: list[int],
-    labels: tuple[int, ...] | None,
+    protocol: EvaluationProtocol,
 ) -> dict[int, Markup]:
     """One slice with the mask after each number of recorded clicks."""
-    volume, lesion = case.load(labels)
+    volume, lesion = protocol.load(case)
     masks = replayed(method, volume, session, counts)
     check_same(label, masks, lesion, session)
     view = view_of([lesion, *masks.values()], volume.spacing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,3 +53,15 @@ def test_heat_runs_from_dark_to_bright() -> None:
     dark, middle, bright = heat(np.array([0.0, 0.5, 1.0])).astype(int).sum(axis=-1)
     assert dark < middle < bright
     np.testing.assert_array_equal(heat(np.array([-1.0, 2.0])), heat(np.array([0.0, 1.0])))
+
+
+def test_a_scan_of_another_modality_than_the_weights_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = write_small_checkpoint(tmp_path / "small.safetensors")
+    write_manifest(tmp_path / "cases.csv", [replace(write_case(tmp_path), modality="CT")])
+    run_command(
+        monkeypatch, "--checkpoint", checkpoint, "--manifest", tmp_path / "cases.csv",
+        "--case", "one", "--out", tmp_path / "out", status=2,
+    )  # fmt: skip
+    assert "the scan is marked CT, and the weights are for MR" in capsys.readouterr().err

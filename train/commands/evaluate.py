@@ -9,11 +9,13 @@ from typing import Annotated
 import torch
 import typer
 
-from train.evaluation.choice import choose_methods
+from train.commands.target_options import CHANNEL_HELP, LABEL_HELP
+from train.evaluation.choice import choose_methods, target_of
 from train.evaluation.evaluate import EvaluateOptions, evaluate
 from train.evaluation.machines import launch
 from train.evaluation.protocol import EvaluationProtocol
 from train.evaluation.simulated_session import ClickRule
+from train.evaluation.target import AskedTarget
 from train.methods import METHODS
 
 
@@ -47,10 +49,8 @@ def evaluate_command(
             "0, 5 and the last by default.",
         ),
     ] = None,
-    label: Annotated[
-        list[int] | None,
-        typer.Option(help="Mask value that is lesion; may be repeated; all above 0 by default."),
-    ] = None,
+    label: Annotated[list[int] | None, typer.Option(help=LABEL_HELP)] = None,
+    channel: Annotated[int | None, typer.Option(min=0, help=CHANNEL_HELP)] = None,
     resume: Annotated[bool, typer.Option(help="Keep the cases that are finished.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all.")] = 0,
@@ -65,9 +65,9 @@ def evaluate_command(
     protocol = EvaluationProtocol(
         clicks=clicks, rule=rule, seeds=seeds if rule is ClickRule.RANDOM else 1,
         surface_rounds=tuple(surface_round) if surface_round else None,
-        label_values=tuple(label) if label else None,
     )  # fmt: skip
     chosen = choose_methods(method or (), checkpoint or ())
+    protocol = protocol.aimed_at(target_of(chosen, AskedTarget(label, channel)))
     fabric = launch(device, devices, nodes)
     for name, weights in chosen:
         folder = out / name if len(chosen) > 1 else out

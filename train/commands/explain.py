@@ -9,6 +9,8 @@ from typing import Annotated
 import torch
 import typer
 
+from train.commands.target_options import CHANNEL_HELP, LABEL_HELP
+from train.evaluation.target import AskedTarget
 from train.explanation.explain import ExplainOptions, explain
 
 
@@ -18,14 +20,12 @@ def explain_command(
     case: Annotated[str, typer.Option(help="Name of the case.")],
     out: Annotated[Path, typer.Option(help="Folder for explanation.html.")],
     clicks: Annotated[int, typer.Option(min=0, help="Most clicks.")] = 5,
-    label: Annotated[
-        list[int] | None,
-        typer.Option(help="Mask value that is lesion; may be repeated; all above 0 by default."),
-    ] = None,
+    label: Annotated[list[int] | None, typer.Option(help=LABEL_HELP)] = None,
+    channel: Annotated[int | None, typer.Option(min=0, help=CHANNEL_HELP)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all.")] = 0,
 ) -> None:
     """Draw the affinity map and the coarse prediction behind every click of one case."""
     torch.set_num_threads(threads or os.cpu_count() or 1)
-    labels = tuple(label) if label else None
-    typer.echo(explain(ExplainOptions(checkpoint, manifest, case, out, clicks, labels, device)))
+    asked = AskedTarget(label, channel)
+    typer.echo(explain(ExplainOptions(checkpoint, manifest, case, out, clicks, asked, device)))

@@ -7,7 +7,7 @@ on where an earlier one stopped.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -22,6 +22,7 @@ from train.comparison.written import write_numbers
 from train.config import ExperimentConfig, load_config
 from train.evaluation.evaluate import EvaluateOptions, evaluate
 from train.evaluation.protocol import EvaluationProtocol
+from train.evaluation.target import Target
 from train.export import export
 from train.files import CannotWrite
 from train.fit import FitOptions, fit
@@ -41,7 +42,7 @@ class AblateOptions:
         names: Which studies; all when empty.
         seeds: Trainings of each variant, with the seeds 0, 1, ...
         split: What is evaluated.
-        protocol: How.
+        protocol: How; which lesion and which volume of 4-D scans are the config's own.
         accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         workers: Processes that prepare samples.
     """
@@ -71,6 +72,8 @@ def ablate(options: AblateOptions) -> dict[str, Comparison]:
         InvalidInput: The config, a variant or the manifest cannot be used, the full model cannot
             be trained, or the folder holds runs of another config.
     """
+    full = load_config(options.config, options.overrides)
+    options = replace(options, protocol=options.protocol.aimed_at(Target.of_config(full.data)))
     studies = read_studies(options.studies, options.names)
     variants = {variant.folder: variant for study in studies for variant in study.variants}
     runs = [run for seed in range(options.seeds) for run in _runs(variants.values(), options, seed)]

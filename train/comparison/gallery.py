@@ -78,7 +78,7 @@ def gallery(
     Raises:
         InvalidInput: The case cannot be read, or a method does not give what was recorded.
     """
-    volume, lesion = case.load(comparison.protocol.label_values)
+    volume, lesion = comparison.protocol.load(case)
     last = comparison.protocol.clicks
     drawn: list[tuple[str, int, list[Click], Mask]] = []
     for number, found in enumerate(comparison.methods):

@@ -1,12 +1,14 @@
-"""Which methods an evaluation is about: from what the command line says to methods and weights."""
+"""What an evaluation is about: from what the command line says to methods, weights and target."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from caiseg.checkpoint import read_description
 from caiseg.errors import InvalidInput
+from train.evaluation.target import ALL_LABELS, AskedTarget, Target
 from train.methods import METHODS
 
 
@@ -51,6 +53,38 @@ def choose_methods(
                 "leave the checkpoint out."
             )
     return [(name, weights.get(name)) for name in chosen]
+
+
+def target_of(
+    methods: Iterable[tuple[str, Path | None]],
+    asked: AskedTarget,
+    otherwise: Target = ALL_LABELS,
+) -> Target:
+    """One target for methods that are judged together.
+
+    Methods that were not trained here take over what the others were trained for.
+
+    Args:
+        methods: Keys of :data:`train.methods.METHODS`, each with its checkpoint.
+        asked: What the command line says.
+        otherwise: The target where none of them was trained here.
+
+    Raises:
+        InvalidInput: A checkpoint cannot be read, or two were trained for different targets and
+            the command line does not decide.
+    """
+    found = {
+        path: asked.beside(Target.of_checkpoint(path))
+        for name, path in methods
+        if path is not None and METHODS[name].trainable
+    }
+    for (first, one), (second, other) in itertools.pairwise(found.items()):
+        if one != other:
+            raise InvalidInput(
+                f"{first.name} was trained for {one}, {second.name} for {other}; say with --label "
+                "and --channel what all of them are judged on, or evaluate them one by one."
+            )
+    return next(iter(found.values()), asked.beside(otherwise))
 
 
 def _owner(text: str) -> tuple[str, Path]:

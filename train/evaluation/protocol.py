@@ -12,11 +12,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from caiseg.clicks import Click
+from caiseg.volume import Volume
 from train.click_simulation import Mask, Spacing
 from train.evaluation.metrics import overlap, surface_agreement
 from train.evaluation.modality import check_modality
 from train.evaluation.results import RoundRecord
 from train.evaluation.simulated_session import ClickRule, Method, Round, simulate, timed_encode
+from train.evaluation.target import Target
 from train.manifest import Case
 
 
@@ -38,6 +40,20 @@ class EvaluationProtocol(BaseModel):
     """Tolerance of the normalised surface Dice."""
     label_values: tuple[int, ...] | None = None
     """Mask values that count as lesion; all above 0 when left out."""
+    channel: int | None = Field(None, ge=0)
+    """Volume of a 4-D scan, from 0, where the manifest does not say; the first when left out."""
+
+    def aimed_at(self, target: Target) -> EvaluationProtocol:
+        """The same protocol for another lesion or another volume of the scans."""
+        return self.model_copy(update=dict(target))
+
+    def load(self, case: Case) -> tuple[Volume, Mask]:
+        """The scan and its lesion, both on the display grid.
+
+        Raises:
+            InvalidInput: The case cannot be read.
+        """
+        return case.load(self.label_values, self.channel)
 
     def measures_surface(self, number: int) -> bool:
         """Whether surface distances are measured in that round."""
@@ -72,7 +88,7 @@ def evaluate_case(
     Raises:
         InvalidInput: The case cannot be used.
     """
-    volume, lesion = case.load(protocol.label_values)
+    volume, lesion = protocol.load(case)
     check_modality(case, volume, modality)
     scan, encode_seconds = timed_encode(method, volume)
     of_case = {

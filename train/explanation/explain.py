@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
+from caiseg.checkpoint import CAISEG
 from caiseg.clicks import Click
 from caiseg.errors import InvalidInput
 from caiseg.predictor import CAISegPredictor, SegmentationResult
@@ -17,7 +18,10 @@ from caiseg.volume import Volume
 from train.click_simulation import Mask, next_click
 from train.drawing.page import write_page
 from train.drawing.slices import SliceView, draw_slice, grey, heat, legend, scale_bar, view_of
+from train.evaluation.choice import target_of
 from train.evaluation.metrics import dice_score
+from train.evaluation.modality import check_modality
+from train.evaluation.target import AS_TRAINED, AskedTarget
 from train.manifest import Case, read_manifest
 
 
@@ -31,7 +35,8 @@ class ExplainOptions:
         case: Its name.
         out: Folder for ``explanation.html``.
         clicks: Most clicks, each at the centre of the largest error.
-        label_values: Mask values that count as lesion; all above 0 when left out.
+        asked: Which lesion and which volume of a 4-D scan; what the checkpoint was trained for
+            where left out.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
     """
 
@@ -40,7 +45,7 @@ class ExplainOptions:
     case: str
     out: Path
     clicks: int = 5
-    label_values: tuple[int, ...] | None = None
+    asked: AskedTarget = AS_TRAINED
     device: str = "auto"
 
 
@@ -64,12 +69,14 @@ def explain(options: ExplainOptions) -> Path:
         The page.
 
     Raises:
-        InvalidInput: The checkpoint, the manifest or the case cannot be used, or the page cannot
-            be written.
+        InvalidInput: The checkpoint, the manifest or the case cannot be used, the case is of
+            another modality than the checkpoint, or the page cannot be written.
     """
     case = _named(read_manifest(options.manifest), options.case)
     predictor = CAISegPredictor.from_checkpoint(options.checkpoint, options.device)
-    volume, lesion = case.load(options.label_values)
+    target = target_of([(CAISEG, options.checkpoint)], options.asked)
+    volume, lesion = case.load(target.label_values, target.channel)
+    check_modality(case, volume, predictor.preprocessing.modality)
     rounds = list(explained(predictor, volume, lesion, options.clicks))
     page = options.out / "explanation.html"
     name = predictor.info.name if predictor.info else options.checkpoint.stem

@@ -132,3 +132,17 @@ def test_a_variant_that_cannot_be_trained_is_named_and_the_rest_goes_on(
     report = (options.out / "report.html").read_text("utf-8")
     assert "could not be compared: The loss is not a number." in report
     assert report.count("plotly.js v") == 1
+
+
+def test_variants_are_judged_on_what_the_config_trains_for(
+    options: AblateOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def write_results(run: _Run, options: AblateOptions) -> None:
+        asked.append((options.protocol.label_values, options.protocol.channel))
+        write_folder(run.folder / "evaluation", "caiseg", curves(run.config.seed))
+
+    monkeypatch.setattr(_Run, "train_and_evaluate", write_results)
+    ablate(replace(options, overrides=["data.label_values=[2]", "data.channel=1"]))
+    assert set(asked) == {((2,), 1)}
