@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     ValidationError,
     field_validator,
@@ -24,15 +21,20 @@ from caiseg.network_config import NetworkConfig
 from caiseg.preprocessing import PreprocessingConfig
 from caiseg.synthetic import SyntheticScanConfig
 from train.config_document import read_document
+from train.config_values import (
+    ClicksRange,
+    CountRange,
+    CropSize,
+    ExtentRange,
+    LabelValue,
+    ScaleRange,
+    ScanSize,
+    Section,
+    Share,
+)
 
-Share = Annotated[float, Field(ge=0, le=1)]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AugmentationConfig(_Section):
+class AugmentationConfig(Section):
     """Random changes of a training sample, each applied with probability ``p`` (section IV-A)."""
 
     p: float = Field(0.5, ge=0, le=1)
@@ -40,37 +42,37 @@ class AugmentationConfig(_Section):
     flip_axes: tuple[Literal[0, 1, 2], ...] = (0, 1, 2)
     """Axes that may be flipped: all in the paper; (0,), left to right, where a body keeps its
     orientation in every scan."""
-    scales: tuple[float, float] = (0.9, 1.1)
+    scales: ScaleRange = (0.9, 1.1)
     """Range of the isotropic scaling."""
     degrees: float = Field(10.0, ge=0, le=180)
     """Largest rotation about each axis."""
-    noise_std: float = Field(0.1, ge=0)
+    noise_std: float = Field(0.1, ge=0, le=10)
     """Largest standard deviation of the Gaussian noise, in normalised intensities."""
     bias_field: bool = True
     """MR only: smooth multiplicative shading."""
     gamma: float = Field(0.0, ge=0, le=1)
     """Largest log-gamma of a contrast change; 0 leaves contrast alone as in the paper."""
-    blur_mm: float = Field(0.0, ge=0)
+    blur_mm: float = Field(0.0, ge=0, le=100)
     """Largest standard deviation of a Gaussian blur; 0 as in the paper."""
-    low_resolution: float = Field(1.0, ge=1)
+    low_resolution: float = Field(1.0, ge=1, le=16)
     """Largest factor by which one axis, chosen at random, is sampled more coarsely and back; 1 as
     in the paper. Scanners differ in sharpness more than one source of scans shows."""
 
 
-class ClickConfig(_Section):
+class ClickConfig(Section):
     """Click simulation while training (sections III-F and IV-B2)."""
 
-    foreground: tuple[NonNegativeInt, NonNegativeInt] = (1, 10)
+    foreground: ClicksRange = (1, 10)
     """Fewest and most first-round clicks inside the eroded lesion."""
-    background: tuple[NonNegativeInt, NonNegativeInt] = (0, 20)
+    background: ClicksRange = (0, 20)
     """Fewest and most first-round clicks in the band around the lesion."""
-    band_mm: float = Field(20.0, gt=0)
+    band_mm: float = Field(20.0, gt=0, le=1000)
     """Width of that band."""
-    erosion_mm: float = Field(3.0, ge=0)
+    erosion_mm: float = Field(3.0, ge=0, le=1000)
     """Depth of the erosion; a lesion that it would remove is eroded less."""
     component_share: float = Field(0.1, ge=0, le=1)
     """Later rounds click every error component larger than this share of the lesion."""
-    rounds: tuple[PositiveInt, PositiveInt] = (3, 3)
+    rounds: CountRange = (3, 3)
     """Fewest and most rounds of a training step; only the last one is learned from."""
     zero_click_share: float = Field(0.0, ge=0, le=1)
     """Share of samples whose first round has no click, as the app's first mask has none."""
@@ -81,15 +83,8 @@ class ClickConfig(_Section):
     """Share of samples whose later rounds click the largest error component alone, one click a
     round, whatever its size: the way an annotator, and the evaluation, proceeds."""
 
-    @field_validator("foreground", "background", "rounds")
-    @classmethod
-    def _fewest_first(cls, numbers: tuple[int, int]) -> tuple[int, int]:
-        if numbers[0] > numbers[1]:
-            raise ValueError("the fewest come first, then the most")
-        return numbers
 
-
-class RelabellingConfig(_Section):
+class RelabellingConfig(Section):
     """Regions that change sides in the ground truth; see :mod:`train.relabelling`.
 
     Not in the paper.
@@ -98,28 +93,28 @@ class RelabellingConfig(_Section):
     share: Share = 0.0
     """Share of samples with relabelled regions, among those with more than one round. The answer
     without a click (``loss.first_mask_weight``) always learns the true lesion."""
-    regions: tuple[PositiveInt, PositiveInt] = (1, 2)
+    regions: CountRange = (1, 2)
     """Fewest and most regions."""
-    radius_mm: tuple[PositiveFloat, PositiveFloat] = (10.0, 35.0)
+    radius_mm: ExtentRange = (10.0, 35.0)
     """Smallest and largest extent of a region from the voxel that it starts at."""
-    contrast: tuple[PositiveFloat, PositiveFloat] = (0.4, 1.5)
+    contrast: ExtentRange = (0.4, 1.5)
     """How far, in normalised intensities, a region that looks alike may differ from that voxel."""
-    rim_mm: tuple[PositiveFloat, PositiveFloat] = (3.0, 10.0)
+    rim_mm: ExtentRange = (3.0, 10.0)
     """How far a stretch of rim moves."""
     outline_share: Share = 0.0
     """Share of relabelled samples whose whole outline is drawn anew instead."""
-    outline_mm: tuple[PositiveFloat, PositiveFloat] = (2.0, 8.0)
+    outline_mm: ExtentRange = (2.0, 8.0)
     """How far such an outline typically lies from the true one."""
 
 
-class LossConfig(_Section):
+class LossConfig(Section):
     """Eqs. 8, 11 and 12."""
 
     kind: Literal["focus_guided", "dice", "focal"] = "focus_guided"
     """``focus_guided`` is the paper's; the others are those of its Fig. 5."""
     focus_lambda: float = Field(2.0, ge=0)
     """λ of eq. 8: how fast the weight falls with the distance to a click."""
-    mu: tuple[float, float] = (0.3, 0.6)
+    mu: tuple[Share, Share] = (0.3, 0.6)
     """μ of eq. 11 at the first and the last epoch of CAISeg training."""
     nu: float = Field(0.5, ge=0, le=1)
     """ν of eq. 12."""
@@ -135,7 +130,7 @@ class LossConfig(_Section):
     end without a click, and the first mask is what everyone sees first."""
 
 
-class ScheduleConfig(_Section):
+class ScheduleConfig(Section):
     """How long and how fast to learn (section IV-B3)."""
 
     pretrain_epochs: int = Field(200, ge=0)
@@ -150,7 +145,7 @@ class ScheduleConfig(_Section):
     """Parts of equal size in which a process computes its share of the batch, one after the other,
     where memory does not hold it whole. The step stays the same; only ``loss.click_weight``, a
     mean over clicks rather than samples, then weighs the clicks of a part alike."""
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=10)
     """Adam's initial learning rate."""
     weight_decay: float = Field(1e-4, ge=0)
     """L2 regularisation, added to the gradient as Adam's ``weight_decay`` does."""
@@ -172,21 +167,27 @@ class ScheduleConfig(_Section):
     """``bf16`` runs convolutions and products in bfloat16: a third of the time on CPUs with
     AVX-512 BF16, and faster on recent GPUs."""
 
+    @model_validator(mode="after")
+    def _something_is_learned(self) -> ScheduleConfig:
+        if self.pretrain_epochs + self.epochs == 0:
+            raise ValueError("pretrain_epochs and epochs are both 0, so that nothing is learned")
+        return self
 
-class DataConfig(_Section):
+
+class DataConfig(Section):
     """What is read, and what a training sample is."""
 
-    label_values: tuple[int, ...] | None = None
+    label_values: Annotated[tuple[LabelValue, ...], Field(min_length=1)] | None = None
     """Mask values that count as lesion; all above 0 when left out."""
     channel: NonNegativeInt | None = None
     """Which sequence is read, counted from 0, where a case has several: a volume of a 4-D scan, or
     a file of an nnU-Net case. A manifest's own ``channel`` column goes before it."""
     split_proportions: tuple[Share, Share, Share] = (0.70, 0.15, 0.15)
     """Shares of patients for ``train``, ``val`` and ``test`` (section IV-A)."""
-    scan_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
+    scan_size: tuple[ScanSize, ScanSize, ScanSize] | None = None
     """Size ``(i, j, k)`` in model voxels that training scans are cropped or padded to around their
     centre, before augmentation and crops; left as they are when left out."""
-    crop_size: tuple[PositiveInt, PositiveInt, PositiveInt]
+    crop_size: tuple[CropSize, CropSize, CropSize]
     """Training crop ``(i, j, k)`` in model voxels."""
     lesion_centred_share: float = Field(0.7, ge=0, le=1)
     """Share of crops that contain a random lesion voxel; the others lie anywhere in the body."""
@@ -206,7 +207,7 @@ class DataConfig(_Section):
         return self
 
 
-class SyntheticConfig(_Section):
+class SyntheticConfig(Section):
     """Training on generated scans, without a manifest; see :mod:`train.generated`."""
 
     cases: PositiveInt = 200
@@ -217,7 +218,7 @@ class SyntheticConfig(_Section):
     """What scans and lesions look like, and where shapes of lesions come from."""
 
 
-class ExperimentConfig(_Section):
+class ExperimentConfig(Section):
     """One experiment: what ``python -m train fit`` runs."""
 
     name: str

@@ -71,5 +71,7 @@ def _expand_preset(network: dict[str, Any]) -> dict[str, Any]:
     name = str(network.pop("preset"))
     if name not in PRESETS:
         raise InvalidInput(f"network.preset: '{name}' is unknown; use {' or '.join(PRESETS)}.")
-    thick_slices = bool(network.pop("thick_slices", False))
+    thick_slices = network.pop("thick_slices", False)
+    if not isinstance(thick_slices, bool):
+        raise InvalidInput(f"network.thick_slices: '{thick_slices}' is neither true nor false.")
     return PRESETS[name](thick_slices=thick_slices).model_dump() | network

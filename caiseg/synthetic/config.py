@@ -76,7 +76,7 @@ class SyntheticScanConfig(BaseModel):
             the generated ones.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     shape: tuple[Size, Size, Size] = (96, 112, 64)
     spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (1.8, 1.8, 2.0)

@@ -117,17 +117,48 @@ def test_the_last_of_two_overrides_counts() -> None:
         ("schedule.epochs=many", "schedule.epochs"),
         ("schedule.epochs=-1", "schedule.epochs"),
         ("clicks.rounds=[0, 3]", "clicks.rounds.0"),
-        ("clicks.foreground=[5, 1]", "clicks.foreground: the fewest come first"),
+        ("clicks.foreground=[5, 1]", "clicks.foreground: the smaller comes first"),
+        ("clicks.foreground=[1, 1000000000]", "clicks.foreground.1"),
+        ("clicks.rounds=[1, 1000000000]", "clicks.rounds.1"),
+        ("clicks.band_mm=.inf", "clicks.band_mm"),
+        ("clicks.erosion_mm=.inf", "clicks.erosion_mm"),
+        ("augmentation.scales=[1.1, 0.9]", "augmentation.scales: the smaller comes first"),
+        ("augmentation.scales=[-1, 1]", "augmentation.scales.0"),
+        ("augmentation.scales=[0, 0]", "augmentation.scales.0"),
+        ("augmentation.scales=[1, .nan]", "augmentation.scales.1"),
+        ("augmentation.noise_std=.inf", "augmentation.noise_std"),
+        ("augmentation.blur_mm=.inf", "augmentation.blur_mm"),
+        ("augmentation.low_resolution=.inf", "augmentation.low_resolution"),
+        ("relabelling.regions=[3, 1]", "relabelling.regions: the smaller comes first"),
+        ("relabelling.radius_mm=[30, 10]", "relabelling.radius_mm: the smaller comes first"),
+        ("relabelling.radius_mm=[10, .inf]", "relabelling.radius_mm.1"),
+        ("relabelling.contrast=[2, 1]", "relabelling.contrast: the smaller comes first"),
+        ("relabelling.rim_mm=[0, 1]", "relabelling.rim_mm.0"),
+        ("relabelling.outline_mm=[8, 2]", "relabelling.outline_mm: the smaller comes first"),
         ("clicks.background=[-1, 1]", "clicks.background.0"),
         ("network.affinity_heads=5", "affinity_heads=5 does not divide"),
         ("network.preset=huge", "network.preset: 'huge' is unknown; use paper or compact"),
         ("network.preset=[paper]", "network.preset"),
+        ("network.thick_slices=maybe", "network.thick_slices: 'maybe' is neither true nor false"),
         ("preprocessing.modality=PET", "preprocessing.modality"),
         ("data.crop_size=[96, 112, 30]", "data.crop_size: 30 is not a multiple of"),
         ("data.crop_size=[16, 16, 8]", "data.crop_size: (16, 16, 8) leaves one voxel"),
         ("data.crop_size=[0, 112, 32]", "data.crop_size.0"),
+        ("data.crop_size=[96, 112, 1000000]", "data.crop_size.2"),
+        ("data.scan_size=[1000000, 112, 40]", "data.scan_size.0"),
+        ("data.label_values=[0]", "data.label_values.0"),
+        ("data.label_values=[]", "data.label_values"),
+        ("data.split_proportions=[.nan, 0.5, 0.5]", "data.split_proportions.0"),
         ("loss=3", "loss"),
         ("loss.nu=.nan", "loss.nu"),
+        ("loss.mu=[5, -3]", "loss.mu.0"),
+        ("loss.mu=[0.3, .nan]", "loss.mu.1"),
+        ("loss.focus_lambda=.inf", "loss.focus_lambda"),
+        ("loss.click_weight=.inf", "loss.click_weight"),
+        ("schedule.learning_rate=.inf", "schedule.learning_rate"),
+        ("schedule.weight_decay=.inf", "schedule.weight_decay"),
+        ("schedule.gradient_clip=.inf", "schedule.gradient_clip"),
+        ("synthetic.scan.lesion_radius=[5, .inf]", "synthetic.scan.lesion_radius.1"),
         ("optimiser.rate=3", "optimiser"),
         ("name.first=x", "name is not a section"),
         ("seed", "'seed' is not an override"),
@@ -139,6 +170,19 @@ def test_a_wrong_key_or_value_is_named(override: str, named: str) -> None:
     assert named in sentence
     assert "\n" not in sentence
     assert sentence.endswith(".")
+
+
+def test_a_schedule_without_any_epoch_is_refused() -> None:
+    sentence = refusal("brain_flair", "schedule.pretrain_epochs=0", "schedule.epochs=0")
+    assert "schedule: pretrain_epochs and epochs are both 0" in sentence
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["augmentation.scales=[1, 1]", "relabelling.regions=[2, 2]", "loss.mu=[0.6, 0.3]"],
+)
+def test_equal_limits_and_a_falling_mu_are_possible(override: str) -> None:
+    load_config("brain_flair", [override])
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
