@@ -18,6 +18,7 @@ from app.turns import Turns
 from caiseg import CAISegPredictor, Click, EncodedScan, Volume
 from caiseg.annotation.packed_mask import BoolArray, PackedMask
 from caiseg.annotation.rounds import Segment
+from caiseg.device_memory import lacks_memory
 
 T = TypeVar("T")
 
@@ -134,8 +135,8 @@ class NetworkWork:
             self._metrics.wait_seconds.observe(time.perf_counter() - waiting)
             try:
                 return question(resident.encoded)
-            except torch.OutOfMemoryError:
-                if resident.encoded.device.type == "cpu":
+            except RuntimeError as error:
+                if resident.encoded.device.type == "cpu" or not lacks_memory(error):
                     raise
             # Beyond the handler, whose traceback holds on to memory.
             self._metrics.fallbacks.inc()

@@ -116,6 +116,15 @@ class CAISeg(nn.Module):
         """Down-sampling ratio ``(i, j, k)`` of ``F``."""
         return self.config.strides[0]
 
+    def on_cpu(self) -> CAISeg:
+        """The same network on the CPU, for answers only; takes no memory where it is now."""
+        with torch.device("meta"):
+            moved = CAISeg(self.config)
+        moved.load_state_dict(
+            {name: tensor.cpu() for name, tensor in self.state_dict().items()}, assign=True
+        )
+        return moved.eval().requires_grad_(False)
+
     def encode(self, scan: Tensor) -> ScanFeatures:
         """The click-independent part.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from caiseg.checkpoint import CheckpointInfo, load_checkpoint
 from caiseg.clicks import Click, check_inside
 from caiseg.coarse_prediction import ModelClicks, coarse_logits
-from caiseg.device_memory import encode_within_memory
+from caiseg.device_memory import Attempt, encode_within_memory
 from caiseg.errors import InvalidInput
 from caiseg.grids import ScanGrids, Shape
 from caiseg.growing_mask import GrowingMask
@@ -238,23 +238,26 @@ class CAISegPredictor:
             InvalidInput: The scan is too large at this checkpoint's voxel size.
         """
         grids = ScanGrids.build(volume.reorientation.native, self.preprocessing.spacing)
-        image = preprocess(volume.data, grids.display, grids.model, self.preprocessing.modality).to(
-            self.device
-        )
-        spacing = torch.tensor(grids.model.spacing, dtype=torch.float32, device=self.device)
+        image = preprocess(volume.data, grids.display, grids.model, self.preprocessing.modality)
         near = None if first is None else grids.display_to_model(first).tolist()
-        growing = None if preview is None else GrowingMask(grids.display.shape, preview)
-        tiles, notices = encode_within_memory(
-            self.network, image, spacing, self.preprocessing.patch_size, progress,
-            dense=self.dense, first=near, preview=growing,
-        )  # fmt: skip
-        network_mask = np.zeros(grids.display.shape, dtype=bool)
-        write_mask(network_mask, tiles.blend({}), whole_box(tiles.shape))
-        if self.guided_filter is None:
-            return EncodedScan(grids, tiles, network_mask, network_mask, None, notices)
-        edges = GuidedFilter(volume.data, grids.display.spacing, self.guided_filter, tiles.device)
-        first_mask = edges.whole(network_mask)
-        return EncodedScan(grids, tiles, first_mask, network_mask, edges, notices)
+
+        def encode(attempt: Attempt) -> EncodedScan:
+            growing = None if preview is None else GrowingMask(grids.display.shape, preview)
+            tiles = attempt.tiles(
+                image, grids.model.spacing, progress,
+                dense=self.dense, first=near, preview=growing,
+            )  # fmt: skip
+            network_mask = np.zeros(grids.display.shape, dtype=bool)
+            write_mask(network_mask, tiles.blend({}), whole_box(tiles.shape))
+            first_mask, edges = network_mask, None
+            if self.guided_filter is not None:
+                edges = GuidedFilter(
+                    volume.data, grids.display.spacing, self.guided_filter, tiles.device
+                )
+                first_mask = edges.whole(network_mask)
+            return EncodedScan(grids, tiles, first_mask, network_mask, edges, attempt.notices)
+
+        return encode_within_memory(self._first_attempt, encode)
 
     @torch.inference_mode()
     def warm_up(self) -> None:
@@ -262,14 +265,15 @@ class CAISegPredictor:
 
         Kernels are chosen and memory is claimed when a size is first met.
         """
-        image = torch.zeros(self.preprocessing.patch_size, device=self.device)
-        spacing = torch.tensor(self.preprocessing.spacing, device=self.device)
-        tiles, _ = encode_within_memory(
-            self.network, image, spacing, self.preprocessing.patch_size, dense=self.dense
-        )
-        click = torch.tensor([[size // 2 for size in image.shape]], device=tiles.device)
-        label = torch.ones(1, dtype=torch.long, device=tiles.device)
-        tiles.answer(click, label, torch.zeros(tiles.shape, device=tiles.device))
+        image = torch.zeros(self.preprocessing.patch_size)
+
+        def encode_and_click(attempt: Attempt) -> None:
+            tiles = attempt.tiles(image, self.preprocessing.spacing, dense=self.dense)
+            click = torch.tensor([[size // 2 for size in image.shape]], device=tiles.device)
+            label = torch.ones(1, dtype=torch.long, device=tiles.device)
+            tiles.answer(click, label, torch.zeros(tiles.shape, device=tiles.device))
+
+        encode_within_memory(self._first_attempt, encode_and_click)
 
     @torch.inference_mode()
     def segment(
@@ -307,6 +311,10 @@ class CAISegPredictor:
         given = ModelClicks(torch.from_numpy(voxels).to(device), labels, mask)
         answers = scan.tiles.answer(given.voxels, given.labels, given.previous_mask)
         return SegmentationResult(scan, answers, given, tuple(clicks))
+
+    @property
+    def _first_attempt(self) -> Attempt:
+        return Attempt(self.network, self.device, self.preprocessing.patch_size)
 
 
 def choose_device(device: str | torch.device) -> torch.device:

@@ -146,7 +146,7 @@ class EncodedTiles:
         """The same tiles, for a GPU that has no memory left to answer in."""
         cpu = torch.device("cpu")
         moved = copy.copy(self)
-        moved.network = copy.deepcopy(self.network).to(cpu)
+        moved.network = self.network.on_cpu()
         stage = moved.network.backbone.last_stage
         moved._blockwise = BlockwiseLastStage(stage, moved.network.feature_stride)
         moved._bound = AnswerBound(stage, moved.network.feature_stride)

@@ -2,126 +2,194 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from caiseg import CAISegPredictor, Click, Label, device_memory, load_volume
-from caiseg.device_memory import encode_within_memory
+from caiseg import CAISegPredictor, Click, EncodedScan, Label, Volume, load_volume, predictor
+from caiseg.device_memory import Attempt, encode_within_memory
+from caiseg.guided_filter import GuidedFilter, GuidedFilterConfig
+from caiseg.network import CAISeg
 from caiseg.tiling import EncodedTiles
 from tests.networks import write_scan, write_small_checkpoint
 
+GPU = torch.device("cuda")
+FULL = "CUDA out of memory. Tried to allocate 2.00 GiB."
+CLICKS = [Click((10, 20, 5), Label.FOREGROUND)]
 
-class StandInImage:
-    """A scan on a GPU that this machine does not have."""
 
-    def __init__(self, image: torch.Tensor):
-        self.image = image
-        self.shape = image.shape
-        self.device = SimpleNamespace(type="cuda")
+class FullGPU:
+    """A GPU that this machine does not have: its tensors lie on the CPU, and its memory is short.
 
-    def cpu(self) -> torch.Tensor:
-        return self.image
+    Args:
+        monkeypatch: Puts it in place.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch):
+        self._monkeypatch = monkeypatch
+        self.refusals = 0
+        to = torch.Tensor.to
+
+        def moved(tensor: torch.Tensor, *given: Any, **named: Any) -> torch.Tensor:
+            return tensor if given == (GPU,) else to(tensor, *given, **named)
+
+        monkeypatch.setattr(torch.Tensor, "to", moved)
+        monkeypatch.setattr(torch.accelerator, "empty_cache", lambda: None)
+
+    def refuse(self, owner: Any, step: str, times: int, error: type[RuntimeError]) -> None:
+        """Let a step of the encoding end for want of memory so many times."""
+        work = getattr(owner, step)
+
+        def limited(*given: Any, **named: Any) -> Any:
+            asked_for = owner is not torch.Tensor or given[1:] == (GPU,)
+            if asked_for and self.refusals < times:
+                self.refusals += 1
+                raise error(FULL)
+            return work(*given, **named)
+
+        self._monkeypatch.setattr(owner, step, limited)
 
 
 @pytest.fixture
-def attempts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, tuple[int, ...]]]:
-    """Device and patch size of each attempt; a GPU holds patches of up to 40 voxels a side."""
-    tried = []
-
-    def limited(
-        network: Any, image: Any, spacing: Any, patch: Sequence[int], *args: Any, **settings: Any
-    ) -> EncodedTiles:
-        tried.append((image.device.type, tuple(patch)))
-        if image.device.type == "cuda":
-            if max(patch) > limited.room:  # type: ignore[attr-defined]
-                raise torch.OutOfMemoryError("CUDA out of memory.")
-            image = image.image
-        return EncodedTiles(network, image, spacing, patch, *args, **settings)
-
-    limited.room = 40  # type: ignore[attr-defined]
-    monkeypatch.setattr(device_memory, "EncodedTiles", limited)
-    monkeypatch.setattr(torch.accelerator, "empty_cache", lambda: None)
-    tried.append(limited)  # type: ignore[arg-type]
-    return tried
+def gpu(monkeypatch: pytest.MonkeyPatch) -> FullGPU:
+    return FullGPU(monkeypatch)
 
 
-@pytest.fixture
-def predictor(tmp_path: Path) -> CAISegPredictor:
-    return CAISegPredictor.from_checkpoint(write_small_checkpoint(tmp_path / "small.safetensors"))
-
-
-def encode(predictor: CAISegPredictor, shape: tuple[int, int, int] = (64, 64, 16)) -> Any:
-    image: Any = StandInImage(torch.randn(shape, generator=torch.Generator().manual_seed(0)))
-    return encode_within_memory(
-        predictor.network,
-        image,
-        torch.ones(3),
-        (64, 64, 32),
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoints") / "small.safetensors"
+    return write_small_checkpoint(
+        path, spacing=(1.5, 1.5, 4.5), guided_filter=GuidedFilterConfig(radius_mm=4.0)
     )
 
 
-def test_smaller_patches_are_tried_first(predictor: CAISegPredictor, attempts: list[Any]) -> None:
-    tiles, notices = encode(predictor)
-    assert attempts[1:] == [("cuda", (64, 64, 32)), ("cuda", (32, 32, 32))]
-    assert len(tiles.tiles) > 1
-    assert [("smaller patches" in notice) for notice in notices] == [True]
+@pytest.fixture
+def on_gpu(checkpoint: Path) -> CAISegPredictor:
+    made = CAISegPredictor.from_checkpoint(checkpoint)
+    made.device = GPU
+    return made
 
 
-def test_the_cpu_comes_last_with_whole_patches(
-    predictor: CAISegPredictor, attempts: list[Any]
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory: pytest.TempPathFactory) -> Volume:
+    return load_volume(write_scan(tmp_path_factory.mktemp("scans") / "scan.nii.gz", (40, 48, 12)))
+
+
+@pytest.fixture(scope="module")
+def unhindered(checkpoint: Path, volume: Volume) -> EncodedScan:
+    return CAISegPredictor.from_checkpoint(checkpoint).encode(volume)
+
+
+STEPS = {
+    "the scan moves to the GPU": (torch.Tensor, "to"),
+    "a patch is encoded": (CAISeg, "encode"),
+    "a patch is weighed": (EncodedTiles, "_add_to_base"),
+    "patches are blended": (EncodedTiles, "blend"),
+    "the mask is brought to the scan's voxels": (predictor, "write_mask"),
+    "the mask is drawn to edges": (GuidedFilter, "_filtered"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
+def test_no_step_of_encoding_ends_for_want_of_memory(
+    gpu: FullGPU,
+    on_gpu: CAISegPredictor,
+    volume: Volume,
+    unhindered: EncodedScan,
+    step: str,
+    error: type[RuntimeError],
 ) -> None:
-    attempts[0].room = 0
-    tiles, notices = encode(predictor)
-    assert [device for device, _ in attempts[1:]] == ["cuda", "cuda", "cpu"]
-    assert attempts[-1] == ("cpu", (64, 64, 32))
-    assert tiles.device.type == "cpu"
-    assert len(notices) == 1
-    assert "CPU" in notices[0]
+    gpu.refuse(*STEPS[step], times=1, error=error)
+    smaller = on_gpu.encode(volume)
+    assert ["smaller patches" in notice for notice in smaller.notices] == [True]
+    assert len(smaller.tiles.tiles) > len(unhindered.tiles.tiles)
+    assert on_gpu.segment(smaller, CLICKS).mask[10, 20, 5]
+
+    gpu.refuse(*STEPS[step], times=3, error=error)
+    on_cpu = on_gpu.encode(volume)
+    assert ["on the CPU" in notice for notice in on_cpu.notices] == [True]
+    np.testing.assert_array_equal(on_cpu.first_mask, unhindered.first_mask)
+    np.testing.assert_array_equal(
+        on_gpu.segment(on_cpu, CLICKS).mask, on_gpu.segment(unhindered, CLICKS).mask
+    )
 
 
-def test_enough_memory_is_no_news(predictor: CAISegPredictor, attempts: list[Any]) -> None:
-    attempts[0].room = 100
-    _, notices = encode(predictor)
-    assert len(attempts) == 2
-    assert notices == ()
-
-
-def test_a_cpu_without_memory_says_so(
-    predictor: CAISegPredictor, monkeypatch: pytest.MonkeyPatch
+def test_a_mask_that_grows_on_screen_ends_no_encoding_either(
+    gpu: FullGPU, on_gpu: CAISegPredictor, volume: Volume, unhindered: EncodedScan
 ) -> None:
-    def full(*_: Any, **__: Any) -> None:
-        raise torch.OutOfMemoryError("out of memory")
+    looks = []
 
-    monkeypatch.setattr(device_memory, "EncodedTiles", full)
-    with pytest.raises(torch.OutOfMemoryError):
-        encode_within_memory(predictor.network, torch.zeros(8, 8, 8), torch.ones(3), (64, 64, 32))
+    def look(mask: Any) -> None:
+        looks.append(mask())
+        raise torch.OutOfMemoryError(FULL)
+
+    gpu.refuse(CAISeg, "encode", times=1, error=torch.OutOfMemoryError)
+    encoded = on_gpu.encode(volume, preview=look)
+    assert len(looks) == 1, "once in smaller patches; on the CPU there is a single one"
+    np.testing.assert_array_equal(encoded.first_mask, unhindered.first_mask)
 
 
-def test_a_scan_says_how_it_was_encoded(
-    predictor: CAISegPredictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", [(CAISeg, "encode"), (EncodedTiles, "answer")])
+def test_a_full_gpu_does_not_keep_the_server_from_starting(
+    gpu: FullGPU, on_gpu: CAISegPredictor, step: tuple[Any, str]
 ) -> None:
-    volume = load_volume(write_scan(tmp_path / "scan.nii.gz"))
-    assert predictor.encode(volume).notices == ()
-    normal = EncodedTiles
-    calls = []
+    gpu.refuse(*step, times=2, error=torch.OutOfMemoryError)
+    on_gpu.warm_up()
+    assert gpu.refusals == 2
 
-    def once_full(*args: Any, **settings: Any) -> EncodedTiles:
-        calls.append(args)
-        if len(calls) == 1:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-        return normal(*args, **settings)
 
-    monkeypatch.setattr(device_memory, "EncodedTiles", once_full)
-    monkeypatch.setattr(torch.accelerator, "empty_cache", lambda: None)
-    monkeypatch.setattr(device_memory, "_is_last_resort", lambda device: False)
-    scan = predictor.encode(volume)
-    assert len(scan.notices) == 1
-    mask = predictor.segment(scan, [Click((10, 20, 5), Label.FOREGROUND)]).mask
-    assert mask.shape == volume.shape
-    assert mask.dtype == np.bool_
+def attempts(on_gpu: CAISegPredictor, room: int) -> list[Attempt]:
+    """What is tried on a GPU that holds patches of up to so many voxels a side."""
+    tried: list[Attempt] = []
+
+    def encode(attempt: Attempt) -> None:
+        tried.append(attempt)
+        if attempt.device == GPU and max(attempt.patch_size) > room:
+            raise torch.OutOfMemoryError(FULL)
+
+    encode_within_memory(Attempt(on_gpu.network, GPU, (128, 64, 32)), encode)
+    return tried
+
+
+def test_patches_are_halved_before_the_cpu_encodes_them_whole(
+    gpu: FullGPU, on_gpu: CAISegPredictor
+) -> None:
+    assert [attempt.patch_size for attempt in attempts(on_gpu, room=40)] == [
+        (128, 64, 32),
+        (64, 32, 32),
+        (32, 32, 32),
+    ]
+    last = attempts(on_gpu, room=0)[-1]
+    assert last.device.type == "cpu"
+    assert last.patch_size == (128, 64, 32)
+    (alone,) = attempts(on_gpu, room=128)
+    assert alone.notices == ()
+
+
+def test_a_network_moves_to_the_cpu_without_a_copy_where_it_is(on_gpu: CAISegPredictor) -> None:
+    moved = on_gpu.network.on_cpu()
+    weights = on_gpu.network.state_dict()
+    for name, tensor in moved.state_dict().items():
+        assert tensor.data_ptr() == weights[name].data_ptr(), name
+    assert not moved.training
+
+
+@pytest.mark.parametrize(
+    ("device", "error"),
+    [
+        (torch.device("cpu"), torch.OutOfMemoryError("out of memory")),
+        (GPU, RuntimeError("The size of tensor a must match that of tensor b.")),
+    ],
+)
+def test_other_faults_and_a_cpu_without_memory_are_not_hidden(
+    on_gpu: CAISegPredictor, device: torch.device, error: RuntimeError
+) -> None:
+    def fail(_: Attempt) -> None:
+        raise error
+
+    with pytest.raises(type(error), match=str(error)):
+        encode_within_memory(Attempt(on_gpu.network, device, (64, 64, 32)), fail)
