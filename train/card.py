@@ -98,5 +98,8 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, dict):
-        return "<br>".join(f"{key}: {_cell(item)}" for key, item in value.items())
+        items = ((key.replace("_", " "), _cell(item)) for key, item in value.items())
+        return "<br>".join(f"{key}: {item}" for key, item in items)
+    if isinstance(value, list):
+        return "<br>".join(map(_cell, value))
     return str(value).replace("|", "\\|")

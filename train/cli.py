@@ -8,6 +8,7 @@ import typer
 
 from caiseg.errors import InvalidInput
 from train.commands.ablate import ablate_command
+from train.commands.amend import amend_command
 from train.commands.benchmark import benchmark_command
 from train.commands.card import card_command
 from train.commands.compare import compare_command
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.command("prepare")(prepare_command)
 app.command("fit")(fit_command)
 app.command("export")(export_command)
+app.command("amend")(amend_command)
 app.command("card")(card_command)
 app.command("evaluate")(evaluate_command)
 app.command("compare")(compare_command)

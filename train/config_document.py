@@ -26,7 +26,7 @@ def read_document(name_or_path: str, overrides: Sequence[str] = ()) -> dict[str,
     """
     document = _read_yaml(name_or_path)
     for override in overrides:
-        _apply_override(document, override)
+        apply_override(document, override)
     network = document.get("network")
     if isinstance(network, dict) and "preset" in network:
         document["network"] = _expand_preset(dict(network))
@@ -51,7 +51,16 @@ def _read_yaml(name_or_path: str) -> dict[str, Any]:
     return document
 
 
-def _apply_override(document: dict[str, Any], override: str) -> None:
+def apply_override(document: dict[str, Any], override: str) -> None:
+    """Replace one key of a document, in place.
+
+    Args:
+        document: Nested sections.
+        override: ``section.key=value``; the value is read as YAML.
+
+    Raises:
+        InvalidInput: It cannot be read, or goes through something that is no section.
+    """
     key, separator, text = override.partition("=")
     if not separator:
         raise InvalidInput(f"'{override}' is not an override; write section.key=value.")
