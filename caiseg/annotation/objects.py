@@ -45,7 +45,8 @@ class Scene:
 
     **Overlaps.** A voxel belongs to one object at most. What is accepted is kept: an accepted
     object never loses a voxel to another one. Between objects that are still open, the one higher
-    in the list has it.
+    in the list has it. What the network outlines of an accepted object again, when it answers
+    clicks of one that began empty, is dropped (:mod:`.neighbours`).
 
     Attributes:
         objects: At least one, in the order of the list.
@@ -66,6 +67,12 @@ class Scene:
     def active(self) -> AnnotatedObject:
         """The object that clicks and strokes go to."""
         return self.find(self.active_id)
+
+    @property
+    def accepted_beside_active(self) -> tuple[PackedMask, ...]:
+        """The masks of the accepted objects that are not the active one."""
+        others = (item.accepted for item in self.objects if item.object_id != self.active_id)
+        return tuple(mask for mask in others if mask is not None)
 
     @cached_property
     def masks(self) -> Mapping[int, PackedMask]:

@@ -89,6 +89,21 @@ class PackedMask:
         mask[self.box] = self.crop()
         return mask
 
+    def part(self, start: Shape, stop: Shape) -> BoolArray:
+        """The mask inside a box of the grid, as a dense array.
+
+        Args:
+            start: First voxel ``(i, j, k)`` of the box.
+            stop: The voxel behind its last one, along each axis.
+        """
+        part: BoolArray = np.zeros(tuple(np.subtract(stop, start)), dtype=bool)
+        low = np.maximum(self.start, start)
+        high = np.minimum(np.add(self.start, self.size), stop)
+        if np.all(high > low):
+            common = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+            part[_shifted(common, start)] = self.crop()[_shifted(common, self.start)]
+        return part
+
     def with_voxels(self, voxels: PackedMask) -> PackedMask:
         """This mask and the voxels of another one of the same grid."""
         if voxels.voxels == 0 or self.voxels == 0:

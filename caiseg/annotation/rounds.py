@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from caiseg.annotation.actions import Add, Draw
+from caiseg.annotation.neighbours import without_known_lesions
 from caiseg.annotation.packed_mask import BoolArray, PackedMask
 from caiseg.clicks import Click, check_inside
 from caiseg.errors import InvalidInput
@@ -26,6 +27,8 @@ class Round:
     given the mask of the round before as ``S_p``; a stroke changes that mask directly, and so
     becomes part of the next ``S_p``. A voxel that was painted or erased by hand stays as it was
     set, whatever the network says to later clicks, until it is drawn over or the object is reset.
+    An object that began empty takes nothing of what the network outlines of accepted objects again
+    (:mod:`.neighbours`): of those that are accepted when it answers.
 
     Attributes:
         step: What the person did; none for the mask that the object started from.
@@ -78,10 +81,12 @@ class Rules:
     Args:
         segment: The network, on this scan.
         spacing: Distance of the display grid's voxels along ``(i, j, k)``, in mm.
+        accepted: The masks of the other objects that are accepted.
     """
 
     segment: Segment
     spacing: Spacing
+    accepted: tuple[PackedMask, ...] = ()
 
     def first(self) -> Round:
         """The network's mask without a click."""
@@ -137,6 +142,8 @@ class Rules:
         check_inside(new, previous.mask.shape)
         clicks = (*previous.clicks, *new)
         answer = PackedMask.pack(self.segment(clicks, previous.mask.unpack()))
+        if previous.start.mask.voxels == 0:
+            answer = without_known_lesions(answer, self.accepted, clicks, previous.painted)
         mask = answer.with_voxels(previous.painted).without_voxels(previous.erased)
         return Round(step, clicks, previous.painted, previous.erased, mask, previous)
 

@@ -110,7 +110,8 @@ class AnnotationSession:
             case SelectObject(object_id):
                 self._scenes[self._cursor] = self.scene.with_active(object_id)
             case _:
-                scene = _changed(self.scene, action, Rules(segment, self._spacing))
+                rules = Rules(segment, self._spacing, self.scene.accepted_beside_active)
+                scene = _changed(self.scene, action, rules)
                 if scene is not self.scene:
                     del self._scenes[self._cursor + 1 :]
                     self._scenes.append(scene)

@@ -64,6 +64,15 @@ def test_a_large_uniform_mask_takes_little_room(filled: bool) -> None:
     assert len(PackedMask.pack(mask).payload) < 10_000
 
 
+@settings(deadline=None)
+@given(MASKS, st.data())
+def test_a_part_is_what_lies_in_its_box(mask: npt.NDArray[np.bool_], data: st.DataObject) -> None:
+    ends = [sorted(data.draw(st.tuples(*[st.integers(0, size)] * 2))) for size in mask.shape]
+    (i0, i1), (j0, j1), (k0, k1) = ends
+    part = PackedMask.pack(mask).part((i0, j0, k0), (i1, j1, k1))
+    np.testing.assert_array_equal(part, mask[i0:i1, j0:j1, k0:k1])
+
+
 PAIRS = MASKS.flatmap(lambda mask: st.tuples(st.just(mask), hnp.arrays(bool, mask.shape)))
 
 

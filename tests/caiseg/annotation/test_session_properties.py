@@ -89,6 +89,9 @@ def test_every_mask_is_a_fold_over_the_objects_own_steps(actions: list[Action]) 
     session = attempted(actions)
     for item in session.scene.objects:
         start = item.round.start
+        # Beside accepted objects it takes less, see test_neighbours.py.
+        if start.mask.voxels == 0 and do.Accept() in session.log:
+            continue
         base = [do.StartFrom(start.mask), *item.round.steps]
         alone = AnnotationSession.from_log(base, Network(), SPACING)
         assert alone.current.mask == item.round.mask
