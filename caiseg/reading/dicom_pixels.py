@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 import SimpleITK as sitk
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.uid import UID, SecondaryCaptureImageStorage, generate_uid
 
 from caiseg.errors import InvalidInput
+from caiseg.reading.codestreams import check_codestream
 from caiseg.reading.dicom_slices import Slice
 from caiseg.reading.stream import truncated
 from caiseg.reading.voxels import compact
@@ -41,7 +43,8 @@ def read_pixels(slices: Sequence[Slice]) -> npt.NDArray[Any]:
         :func:`~caiseg.reading.voxels.compact` keeps.
 
     Raises:
-        InvalidInput: A file lacks its pixels, or some of them.
+        InvalidInput: A file lacks its pixels, or some of them, or its compressed image is another
+            than its header says.
     """
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     plain = all(image.scaling == (1.0, 0.0) for image in slices)
@@ -63,6 +66,10 @@ def _stored_pixels(image: Slice) -> npt.NDArray[Any]:
         raise InvalidInput("A DICOM image holds no pixel data; export the series again.")
     syntax = UID(dataset.file_meta.TransferSyntaxUID)
     if syntax.is_compressed:
+        frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+        check_codestream(frame, syntax, image.size)
+        # One fragment, or a second one could hold an image of its own.
+        dataset.PixelData = encapsulate([frame])
         _write_anew(dataset, syntax, image.path)
         decoded = sitk.GetArrayFromImage(sitk.ReadImage(str(image.path), imageIO="GDCMImageIO"))
     else:
