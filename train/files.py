@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,8 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from caiseg.errors import InvalidInput
+
+_PARTIAL = ".part"
 
 
 class CannotWrite(InvalidInput):
@@ -26,7 +29,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         CannotWrite: The disk is full or the folder cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}{_PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -39,3 +42,10 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+def remove_partial(path: Path) -> None:
+    """Remove what processes that were killed within :func:`replacing` left beside ``path``."""
+    for partial in path.parent.glob(f".{glob.escape(path.name)}.*{_PARTIAL}"):
+        with suppress(OSError):
+            partial.unlink()

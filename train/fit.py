@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -11,23 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchio
 from lightning.fabric import Fabric
 from rich.console import Console
 from rich.progress import track
 
-from caiseg.checkpoint import file_hash
 from caiseg.errors import InvalidInput
-from train.circumstances import commit, machine
 from train.config import ExperimentConfig
 from train.dataset import CaseSource, StoredCases
 from train.generated import GeneratedCases, validation_cases
+from train.loading import check_shares
 from train.manifest import Case, read_manifest, select, split_hash
 from train.methods.checkpoints import load_network
 from train.prepared import prepare_case
-from train.processes import launch
+from train.processes import launch, losing_others_said
 from train.progress import training_progress
-from train.run_folder import RunFolder
+from train.provenance import fit_command, provenance, started_from
+from train.run_folder import SPLIT_HASH, RunFolder
 from train.trainer import Trainer
 
 
@@ -46,7 +44,9 @@ class FitOptions:
         nodes: Machines.
         workers: Processes that prepare samples.
         save_every: Seconds between two saved states.
+        threads: CPU threads of each process; as they are where left out.
         initial: Checkpoint whose weights to start from.
+        overrides: Keys of the config that the command line replaced, for the model card.
     """
 
     config_name: str
@@ -59,7 +59,18 @@ class FitOptions:
     nodes: int | None = None
     workers: int = 1
     save_every: float = 120.0
+    threads: int | None = None
     initial: Path | None = None
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> list[str]:
+        """What repeats this training."""
+        return fit_command(
+            self.config_name, manifest=self.manifest, initial=self.initial,
+            overrides=self.overrides, accelerator=self.accelerator, devices=self.devices,
+            nodes=self.nodes,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,20 +92,38 @@ def fit(config: ExperimentConfig, options: FitOptions) -> None:
     """Train ``config`` on the ``train`` split of a manifest, or on scans that it generates.
 
     Raises:
-        InvalidInput: The manifest, a case or the state to resume cannot be used, or the folder
-            holds another run.
+        InvalidInput: The manifest, a case or the state to resume cannot be used, the folder holds
+            another run, or another process was lost.
     """
     folder = RunFolder(options.out)
-    if not options.resume:
-        folder.refuse_a_second_run()
     cases = _listed_cases(config, options)
+    if options.resume:
+        folder.refuse_another_split(split_hash(cases) if cases else None)
+    else:
+        folder.refuse_a_second_run()
     fabric = launch(options.accelerator, options.devices, options.nodes)
+    if options.threads is not None:
+        # Fabric sets a number of its own as it starts processes.
+        torch.set_num_threads(options.threads)
+    with losing_others_said(fabric.world_size):
+        _train(config, cases, options, fabric)
+
+
+def _train(
+    config: ExperimentConfig, cases: Sequence[Case], options: FitOptions, fabric: Fabric
+) -> None:
+    """What every process of a training does."""
+    folder = RunFolder(options.out)
     # No process may write before all of them have looked.
     fabric.barrier()
+    check_shares(config.schedule, fabric.world_size)
     console = Console(file=sys.stdout, quiet=not fabric.is_global_zero)
     data = _read_data(config, cases, options, console)
-    if fabric.is_global_zero and not options.resume:
-        folder.clear()
+    if fabric.is_global_zero:
+        if options.resume:
+            folder.sweep()
+        else:
+            folder.clear()
     if not data.val:
         console.print(
             "No case is in the split 'val': nothing is validated, and the last weights are kept "
@@ -105,43 +134,17 @@ def fit(config: ExperimentConfig, options: FitOptions) -> None:
             config, data.train, data.val, folder, fabric, workers=options.workers,
             save_every=options.save_every, report=report,
         )  # fmt: skip
-        started_from = "random weights"
+        start: str | dict[str, Any] = "random weights"
         if options.resume:
             trainer.resume()
         elif options.initial is not None:
             network, info = load_network(options.initial)
             trainer.start_from(network)
-            started_from = f"{info.name}, sha256 {file_hash(options.initial)[:16]}"
+            start = started_from(options.initial, info)
         if fabric.is_global_zero and not (options.resume and folder.provenance_path.is_file()):
-            origin = data.origin | {"started from": started_from}
-            folder.write_provenance(provenance(config, options, origin, fabric))
+            origin = data.origin | {"started from": start}
+            folder.write_provenance(provenance(config, options.command, origin, fabric))
         trainer.run()
-
-
-def provenance(
-    config: ExperimentConfig, options: FitOptions, origin: dict[str, Any], fabric: Fabric
-) -> dict[str, Any]:
-    """What a model card says about a run; names of files without their folders.
-
-    Args:
-        config: The experiment.
-        options: The command.
-        origin: What it learns from.
-        fabric: Launched.
-    """
-    manifest = "" if options.manifest is None else f" --manifest {options.manifest.name}"
-    method = "" if config.method == "caiseg" else f" --method {config.method}"
-    device = machine(fabric.device)["device"]
-    return {
-        "config": config.name,
-        **origin,
-        "seed": config.seed,
-        "command": f"python -m train fit --config {options.config_name}{manifest} --out RUN"
-        f"{method}",
-        "commit": commit(),
-        "hardware": f"{fabric.world_size} process(es) on {device}, {os.cpu_count()} cores",
-        "versions": f"torch {torch.__version__}, torchio {torchio.__version__}",
-    }
 
 
 def _listed_cases(config: ExperimentConfig, options: FitOptions) -> list[Case]:
@@ -173,7 +176,7 @@ def _read_data(
     origin = {
         "manifest": options.manifest.name,
         "cases": ", ".join(f"{count} {split}" for split, count in sorted(counts.items())),
-        "split hash": split_hash(cases),
+        SPLIT_HASH: split_hash(cases),
     }
     train, val = (
         StoredCases(

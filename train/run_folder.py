@@ -12,7 +12,10 @@ from torch import Tensor
 
 from caiseg.errors import InvalidInput
 from train.config import ExperimentConfig
-from train.files import replacing
+from train.files import remove_partial, replacing
+
+SPLIT_HASH = "split hash"
+"""Key of a run's provenance under which its split is named."""
 
 
 class RunFolder:
@@ -59,11 +62,32 @@ class RunFolder:
         """Make sure that a new run overwrites nothing that took hours to compute.
 
         Raises:
-            InvalidInput: The folder holds a run.
+            InvalidInput: The folder holds a run, or is a file.
         """
+        self._refuse_a_file()
         if self.state_path.exists():
             raise InvalidInput(
                 f"{self.path} already holds a run; go on with --resume, or name another --out."
+            )
+
+    def refuse_another_split(self, split_hash: str | None) -> None:
+        """Make sure that a resumed run learns from the cases that it began with.
+
+        Args:
+            split_hash: Of the manifest; ``None`` where scans are generated.
+
+        Raises:
+            InvalidInput: The run began with other cases, or the folder is a file.
+        """
+        self._refuse_a_file()
+        if not self.provenance_path.is_file():
+            return
+        began_with = self.read_provenance().get(SPLIT_HASH)
+        if began_with != split_hash:
+            raise InvalidInput(
+                f"{self.path} belongs to a run on other cases or another split (split hash "
+                f"{began_with}, now {split_hash}); resume with its manifest, or start a new run "
+                "folder."
             )
 
     def clear(self) -> None:
@@ -71,6 +95,12 @@ class RunFolder:
         for path in (self.metrics_path, self.best_path):
             path.unlink(missing_ok=True)
         shutil.rmtree(self.board_path, ignore_errors=True)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Take out files that a killed process was still writing."""
+        for path in (self.state_path, self.best_path, self.metrics_path, self.provenance_path):
+            remove_partial(path)
 
     def save(self, path: Path, document: dict[str, Any]) -> None:
         """Write tensors and plain values.
@@ -158,6 +188,10 @@ class RunFolder:
         if len(kept) < len(lines):
             with replacing(self.metrics_path) as partial:
                 partial.write_text("".join(kept), encoding="utf-8")
+
+    def _refuse_a_file(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise InvalidInput(f"{self.path} is a file; name a folder for the run with --out.")
 
     def _metrics(self) -> str:
         try:

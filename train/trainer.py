@@ -17,8 +17,9 @@ from torch.profiler import record_function
 from train.board import Board
 from train.config import ExperimentConfig
 from train.dataset import CaseSource, TrainingSamples
+from train.full_memory import full_memory_said
 from train.gradients import check_gradient
-from train.loading import check_shares, epoch_batches, split_batch
+from train.loading import epoch_batches, split_batch
 from train.methods.trainable import Network, build_network, initial_weights, training_step
 from train.pictures import validation_picture
 from train.prepared import PreparedCase
@@ -63,7 +64,6 @@ class Trainer:
         save_every: float = 120.0,
         report: Report = lambda record: None,
     ):
-        check_shares(config.schedule, fabric.world_size)
         self.config = config
         self.folder = folder
         self.fabric = fabric
@@ -142,11 +142,17 @@ class Trainer:
             self.folder.forget_after(self.epoch)
 
     def run(self) -> None:
-        """Train to the end of the last epoch."""
+        """Train to the end of the last epoch.
+
+        Raises:
+            InvalidInput: A sample cannot be made, a gradient is not finite, or the memory is full.
+            CannotWrite: The disk is full or the run folder cannot be written.
+        """
         with ExitStack() as stack:
             if self.fabric.is_global_zero:
                 board = Board(self.folder.board_path, self.resumed_at)
                 self.board = stack.enter_context(board)
+            stack.enter_context(full_memory_said())
             self._run()
 
     def _run(self) -> None:

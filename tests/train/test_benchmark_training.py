@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from caiseg.errors import InvalidInput
 from caiseg.network import CAISeg
 from tests.train.small_experiment import small_config
 from train.benchmark import training
@@ -39,6 +40,12 @@ def test_every_part_of_the_interactive_step_is_measured(monkeypatch: pytest.Monk
     assert data.share == pytest.approx(data.value / step.value)
     assert found["samples a second"].value == pytest.approx(2000 / step.value)
     assert found["workers needed"].value >= 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is such an accelerator here")
+def test_an_accelerator_that_is_not_there_is_named() -> None:
+    with pytest.raises(InvalidInput, match="--accelerator cuda"):
+        measure_training(small_config(), TrainingBenchmark(1, 0, "cuda"))
 
 
 def batch() -> dict[str, torch.Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from lightning.fabric import Fabric
 from caiseg.errors import InvalidInput
 from tests.train.small_experiment import prepared_cases, small_config
 from train.dataset import SampleKey, StoredCases, TrainingSamples
-from train.loading import Batch, epoch_batches, split_batch
+from train.loading import Batch, check_shares, epoch_batches, split_batch
 from train.prepared import PreparedCase
 
 
@@ -55,6 +56,20 @@ def test_what_a_worker_refuses_is_said_as_it_is(workers: int) -> None:
     with pytest.raises(InvalidInput) as caught:
         batches(Refused(prepared_cases(2)), workers)
     assert str(caught.value) == "broken.nii.gz is not a readable mask; take it out."
+
+
+@pytest.mark.parametrize(
+    ("schedule", "processes", "named"),
+    [
+        ({"batch_size": 4, "accumulate": 3}, 1, r"schedule.accumulate 3"),
+        ({"batch_size": 2}, 3, r"schedule.batch_size: 2 .* 3 processes"),
+    ],
+)
+def test_a_batch_that_cannot_be_shared_is_refused_by_name(
+    schedule: dict[str, Any], processes: int, named: str
+) -> None:
+    with pytest.raises(InvalidInput, match=named):
+        check_shares(small_config(schedule=schedule).schedule, processes)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,37 @@ def test_what_ended_before_its_first_state_is_cleared(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 
 
+KILLED_WHILE_SAVING = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from train.run_folder import RunFolder
+
+class Fatal:
+    def __reduce__(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+folder = RunFolder(Path(sys.argv[1]))
+folder.save(folder.state_path, {"network": torch.zeros(100_000), "fatal": Fatal()})
+"""
+
+
+@pytest.mark.parametrize("how", ["clear", "sweep"])
+def test_what_a_kill_left_half_written_is_taken_out_by_the_next_start(
+    tmp_path: Path, how: str, repository: Path
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    log(folder, 1)
+    command = [sys.executable, "-c", KILLED_WHILE_SAVING, str(folder.path)]
+    subprocess.run(command, cwd=repository, check=False)
+    left = list(folder.path.glob(".*.part"))
+    assert len(left) == 1
+    (folder.path / ".notes.part").write_text("my own")
+    getattr(folder, how)()
+    assert [path.name for path in folder.path.glob(".*.part")] == [".notes.part"]
+    assert folder.metrics_path.exists() == (how == "sweep")
+
+
 def test_records_after_the_state_are_forgotten(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.forget_after(3)

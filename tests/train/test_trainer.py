@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from lightning.fabric import Fabric
 from caiseg.errors import InvalidInput
 from tests.train.small_experiment import prepared_cases, small_config
 from tests.train.small_runs import SAME_HOWEVER_SPLIT, metrics
+from train.full_memory import full_memory_said
 from train.run_folder import RunFolder
 from train.trainer import Trainer
 
@@ -45,15 +45,32 @@ def test_a_batch_in_parts_makes_the_steps_of_the_whole_batch(tmp_path: Path) -> 
             torch.testing.assert_close(parts_weights[name], tensor, rtol=1e-3, atol=1e-4)
 
 
-def test_parts_that_a_batch_does_not_have_are_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"schedule.accumulate 3"):
-        trainer(tmp_path, schedule={"batch_size": 4, "accumulate": 3})
+def test_a_step_that_memory_does_not_hold_ends_in_one_sentence(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    run.step_module.register_forward_pre_hook(lambda *_: torch.empty(2**50))
+    with pytest.raises(InvalidInput, match=r"--set schedule.accumulate=2") as caught:
+        run.run()
+    assert "\n" not in str(caught.value)
 
 
-def test_a_batch_that_processes_cannot_share_is_refused_by_name(tmp_path: Path) -> None:
-    three: Any = SimpleNamespace(world_size=3)
-    with pytest.raises(InvalidInput, match=r"schedule.batch_size: 2 .* 3 processes"):
-        Trainer(small_config(), prepared_cases(1), [], RunFolder(tmp_path), three)
+def test_a_gpu_s_full_memory_is_the_same_sentence() -> None:
+    with pytest.raises(InvalidInput, match="memory does not hold"), full_memory_said():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def test_bfloat16_changes_what_is_computed_and_leaves_weights_in_32_bits(tmp_path: Path) -> None:
+    losses = []
+    for precision in ("32", "bf16"):
+        run = trainer(tmp_path / precision, schedule={"precision": precision})
+        types: set[torch.dtype] = set()
+        run.network.backbone.input_stage.register_forward_hook(
+            lambda module, inputs, output, types=types: types.add(output.dtype)
+        )
+        losses.append(run.learn(next(run.batches())))
+        assert types == {torch.bfloat16 if precision == "bf16" else torch.float32}
+        assert {weight.dtype for weight in run.network.parameters()} == {torch.float32}
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
 def test_a_gradient_that_is_no_number_stops_the_training_before_the_weights(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,55 @@ def test_resuming_with_another_config_is_refused_in_one_sentence(
 def test_resuming_where_nothing_was_saved_is_refused(data: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="start the run without --resume"):
         fit(load_config(str(data / "small.yaml")), fit_options(data, tmp_path / "new", resume=True))
+
+
+def test_resuming_on_other_cases_is_refused_in_one_sentence(
+    data: Path,
+    uninterrupted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = (data / "cases.csv").read_text(encoding="utf-8").splitlines()
+    (data / "fewer.csv").write_text("\n".join([*rows[:3], rows[-1]]), encoding="utf-8")
+    words = fit_words(data, uninterrupted, "--resume", "--manifest", str(data / "fewer.csv"))
+    before = (uninterrupted / "state.pt").read_bytes()
+    run_train(monkeypatch, *words, status=2)
+    sentence = capsys.readouterr().err.strip()
+    assert "belongs to a run on other cases or another split" in sentence
+    assert "\n" not in sentence
+    assert (uninterrupted / "state.pt").read_bytes() == before
+
+
+def test_a_run_folder_that_is_a_file_is_refused(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("notes")
+    for resume in (False, True):
+        options = fit_options(data, tmp_path / "file", resume=resume)
+        with pytest.raises(InvalidInput, match=r"file is a file; name a folder for the run"):
+            fit(load_config(str(data / "small.yaml")), options)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused_before_any_scan_is_read(
+    data: Path, tmp_path: Path
+) -> None:
+    options = replace(fit_options(data, tmp_path / "run"), cache=tmp_path / "cache")
+    config = load_config(str(data / "small.yaml"), ["schedule.accumulate=3"])
+    with pytest.raises(InvalidInput, match=r"schedule.accumulate 3"):
+        fit(config, options)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("option", ["--workers", "--threads"])
+def test_a_number_below_0_is_refused(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+) -> None:
+    run_train(monkeypatch, *fit_words(data, tmp_path / "run", option, "-1"), status=2)
+    assert option in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_damaged_state_is_refused(data: Path, uninterrupted: Path, tmp_path: Path) -> None:

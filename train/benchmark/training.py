@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
 from torch.profiler import ProfilerActivity, profile
 
 from caiseg.network import CAISeg
@@ -22,6 +21,7 @@ from train.benchmark.savings import measure_savings
 from train.config import ExperimentConfig
 from train.dataset import SampleKey, StoredCases
 from train.prepared import PreparedCase
+from train.processes import launch
 from train.run_folder import RunFolder
 from train.steps import PARTS
 from train.trainer import BACKWARD, OPTIMIZER, Trainer
@@ -68,7 +68,7 @@ def measure_training(
     """
     compared = min(options.steps, COMPARED)
     config = _interactive_only(config, WARM_UP + 2 * options.steps + compared)
-    fabric = Fabric(accelerator=options.accelerator, devices=1)
+    fabric = launch(options.accelerator, devices=1, nodes=1)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             config, _cases(config), [], RunFolder(Path(folder)), fabric, workers=options.workers

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
 from train.config import load_config
 from train.fit import FitOptions, fit
+from train.processes import processes_here, threads_of_each
 
 
 def fit_command(
@@ -45,20 +44,27 @@ def fit_command(
     nodes: Annotated[
         int | None, typer.Option(min=1, help="Machines; 1, or what the launcher started.")
     ] = None,
-    threads: Annotated[int, typer.Option(help="CPU threads of the training step.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that prepare samples.")] = 1,
+    threads: Annotated[
+        int,
+        typer.Option(
+            min=0, help="CPU threads of each process; 0 shares all among those of this machine."
+        ),
+    ] = 0,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes that prepare samples; 0 for none beside this one.")
+    ] = 1,
     save_every: Annotated[
         float, typer.Option(min=0, help="Seconds between two saved states to resume from.")
     ] = 120,
 ) -> None:
     """Train a network on labelled scans, or on generated ones."""
-    torch.set_num_threads(threads or os.cpu_count() or 1)
     overrides = [*(override or ()), *([f"method={method}"] if method else ())]
     fit(
         load_config(config, overrides),
         FitOptions(
             config_name=Path(config).stem, manifest=manifest, out=out, resume=resume,
             cache=cache or out / "cache", accelerator=accelerator, devices=devices, nodes=nodes,
-            workers=workers, save_every=save_every, initial=init,
+            threads=threads or threads_of_each(processes_here(devices)),
+            workers=workers, save_every=save_every, initial=init, overrides=tuple(overrides),
         ),
     )  # fmt: skip
