@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -51,6 +51,11 @@ class CheckpointInfo(BaseModel):
     """How the weights were made: data, split hash, epochs, command, time, hardware, commit."""
     figures: dict[str, Any] = Field(default_factory=dict)
     """What was measured, and on what."""
+
+    @model_validator(mode="after")
+    def _patches_fit_into_memory(self) -> CheckpointInfo:
+        self.network.check_patch(self.preprocessing.patch_size)
+        return self
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -11,6 +12,10 @@ from caiseg.vnet import Norm, Stride
 
 ISOTROPIC: tuple[Stride, Stride, Stride, Stride] = ((2, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2))
 THICK_SLICES: tuple[Stride, Stride, Stride, Stride] = ((2, 2, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2))
+
+MAX_FEATURE_MAP = 2**27
+"""Largest feature map of a patch, in values: half a GiB of float32, of which several are held at
+once. The paper's patches take a fifth of it."""
 
 Positive = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 
@@ -94,6 +99,28 @@ class NetworkConfig(BaseModel):
         """Every axis of the network's input is a multiple of this."""
         i, j, k = (math.prod(stride[axis] for stride in self.strides) for axis in range(3))
         return i, j, k
+
+    def check_patch(self, patch_size: Sequence[int]) -> None:
+        """Refuse patches that take absurd amounts of memory to encode.
+
+        Args:
+            patch_size: Largest patch ``(i, j, k)`` in voxels.
+
+        Raises:
+            ValueError: A feature map has more than :data:`MAX_FEATURE_MAP` values.
+        """
+        voxels, channels = math.prod(patch_size), self.base_channels
+        largest = voxels * channels
+        for stride in self.strides:
+            voxels, channels = voxels // math.prod(stride), 2 * channels
+            largest = max(largest, voxels * channels)
+        if largest > MAX_FEATURE_MAP:
+            size = " x ".join(str(length) for length in patch_size)
+            raise ValueError(
+                f"a patch of {size} voxels with {self.base_channels} base channels and these "
+                f"strides takes {largest / 2**28:.3g} GiB for one feature map, and "
+                f"{MAX_FEATURE_MAP / 2**28:.3g} GiB are allowed; take smaller patches"
+            )
 
 
 def paper(*, thick_slices: bool = False, **overrides: Any) -> NetworkConfig:

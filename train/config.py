@@ -249,6 +249,12 @@ class ExperimentConfig(Section):
     """Where set, scans are generated and no manifest is read."""
 
     @model_validator(mode="after")
+    def _patches_fit_into_memory(self) -> ExperimentConfig:
+        # Otherwise the checkpoint that comes of it would be refused.
+        self.network.check_patch(self.preprocessing.patch_size)
+        return self
+
+    @model_validator(mode="after")
     def _strides_divide_the_crop(self) -> ExperimentConfig:
         for size, stride in zip(self.data.crop_size, self.network.total_stride, strict=True):
             if size % stride:

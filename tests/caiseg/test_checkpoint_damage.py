@@ -77,6 +77,15 @@ def test_integer_weights_are_refused(saved: Path) -> None:
     assert "head_features.queries is not floating point" in refusal(saved)
 
 
+def test_patches_that_no_memory_holds_are_refused(saved: Path) -> None:
+    def enlarge(weights: Weights, info: dict[str, Any]) -> None:
+        info["network"].update(base_channels=64)
+        info["preprocessing"].update(patch_size=[512, 512, 512])
+
+    rewrite(saved, enlarge)
+    assert "take smaller patches" in refusal(saved)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_weights_that_are_not_numbers_are_refused(saved: Path, value: float) -> None:
     def spoil(weights: Weights, info: dict[str, Any]) -> None:

@@ -87,3 +87,34 @@ def test_impossible_values_are_refused_by_name(change: dict[str, Any], named: st
 def test_a_config_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         paper().base_channels = 8  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("config", "patch_size"),
+    [
+        (paper(), (128, 128, 96)),
+        (paper(thick_slices=True), (256, 256, 64)),
+        (compact(), (192, 192, 192)),
+        (paper(base_channels=32), (160, 160, 160)),
+    ],
+)
+def test_patches_that_a_graphics_card_holds_are_accepted(
+    config: NetworkConfig, patch_size: tuple[int, int, int]
+) -> None:
+    config.check_patch(patch_size)
+
+
+@pytest.mark.parametrize(
+    ("config", "patch_size"),
+    [
+        (paper(base_channels=64), (512, 512, 512)),
+        (compact(), (512, 512, 512)),
+        # Without any stride all channels lie at full resolution.
+        (NetworkConfig(strides=((1, 1, 1),) * 4), (128, 128, 96)),
+    ],
+)
+def test_a_patch_is_bounded_by_its_largest_feature_map(
+    config: NetworkConfig, patch_size: tuple[int, int, int]
+) -> None:
+    with pytest.raises(ValueError, match="GiB for one feature map"):
+        config.check_patch(patch_size)
