@@ -9,10 +9,11 @@ from typing import Any
 
 from app.faults import log_fault
 from app.store import OpenScan
-from caiseg import InvalidInput, Volume, load_labels
+from caiseg import InvalidInput, Volume
 from caiseg.annotation.actions import Action, StartFrom, parse_action
 from caiseg.annotation.packed_mask import PackedMask
 from caiseg.annotation.rounds import Segment
+from caiseg.volume import read_labels
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def do_new(
     sentence = ""
     for entry in entries[scan.applied :]:
         try:
-            scan.session.apply(_read(entry, volume, uploaded), segment)
+            scan.session.apply(_read(entry, volume, scan.source.max_bytes, uploaded), segment)
         except InvalidInput as error:
             sentence = str(error)
         except Exception as error:
@@ -57,10 +58,12 @@ def do_new(
     return sentence
 
 
-def _read(entry: Any, volume: Volume, uploaded: Callable[[Path], Path]) -> Action:
+def _read(
+    entry: Any, volume: Volume, max_bytes: int | None, uploaded: Callable[[Path], Path]
+) -> Action:
     match entry:
         case {"do": "start", "file": {"path": str(path)}}:
-            masks = load_labels(uploaded(Path(path)), volume).values()
-            first, *further = (PackedMask.pack(mask) for mask in masks)
+            labels = read_labels(uploaded(Path(path)), volume, max_bytes=max_bytes)
+            first, *further = (PackedMask.pack(mask) for _, mask in labels)
             return StartFrom(first, tuple(further))
     return parse_action(entry)

@@ -17,11 +17,13 @@ class ScanFile:
         path: The file.
         series: UID of the DICOM series; none where there is only one.
         volume: Which volume of a 4-D scan, from 0; none where nobody has chosen.
+        max_bytes: Memory that reading it may take; none where that has no limit.
     """
 
     path: Path
     series: str | None = None
     volume: int | None = None
+    max_bytes: int | None = None
 
     @property
     def folder(self) -> Path:
@@ -42,4 +44,6 @@ class ScanFile:
             SeveralSeries: It holds several DICOM series, and none was chosen.
             InvalidInput: It cannot be used.
         """
-        return load_volume(self.path, series=self.series, volume_index=self.volume)
+        return load_volume(
+            self.path, series=self.series, volume_index=self.volume, max_bytes=self.max_bytes
+        )

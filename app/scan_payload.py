@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,9 @@ _CT_WINDOWS = {
 # Enough voxels for a percentile that nobody can tell from the exact one.
 _SAMPLE = 1_000_000
 
+# Voxels that are stored together, so that memory stays small beside the scan.
+_AT_ONCE = 1 << 20
+
 
 def scan_payload(volume: Volume, scan_id: str, name: str, folder: Path) -> dict[str, Any]:
     """Write the voxels into ``folder`` and describe the scan for the viewer.
@@ -40,45 +45,73 @@ def scan_payload(volume: Volume, scan_id: str, name: str, folder: Path) -> dict[
         A JSON document. ``file`` holds gzipped little-endian int16, ``i`` fastest, of
         ``(value - intercept) / slope``; ``affine`` maps voxels to RAS+ mm, row by row.
     """
-    voxels, slope, intercept = quantise(volume.data)
+    quantisation = Quantisation.of(volume.data)
     path = folder / "voxels.gz"
     # Level 1: the person waits for this, and noise does not compress better at level 9.
-    path.write_bytes(gzip.compress(voxels.ravel(order="F").data, compresslevel=1, mtime=0))
+    with gzip.GzipFile(path, "wb", compresslevel=1, mtime=0) as file:
+        for part in _parts(volume.data, "F"):
+            file.write(quantisation.stored(part).data)
     return {
         "id": scan_id,
         "name": name,
         "shape": list(volume.shape),
         "spacing": [float(step) for step in volume.spacing],
         "affine": [[float(value) for value in row] for row in volume.affine],
-        "slope": slope,
-        "intercept": intercept,
+        "slope": quantisation.slope,
+        "intercept": quantisation.intercept,
         "windows": display_windows(volume.data),
         "notices": list(volume.notices),
         "file": {"path": str(path), "meta": {"_type": "gradio.FileData"}},
     }
 
 
-def quantise(data: NDArray[Any]) -> tuple[NDArray[np.int16], float, float]:
-    """Store intensities in 16 bits, so that ``data ≈ stored * slope + intercept``.
+@dataclass(frozen=True, slots=True)
+class Quantisation:
+    """How intensities are stored in 16 bits, so that ``data ≈ stored * slope + intercept``.
 
-    Whole numbers that fit, such as Hounsfield units, are kept exactly.
-
-    Args:
-        data: Finite intensities ``(I, J, K)``.
-
-    Returns:
-        Little-endian int16 of the same shape, slope and intercept.
+    Attributes:
+        slope: Above 0.
+        intercept: In the unit of the intensities.
     """
-    low, high = float(data.min()), float(data.max())
-    integral = np.issubdtype(data.dtype, np.integer) or bool(np.all(data == np.rint(data)))
-    if integral and low >= _INT16.min and high <= _INT16.max:
-        return data.astype("<i2"), 1.0, 0.0
-    if integral and high - low <= _INT16.max - _INT16.min:
-        intercept = low - _INT16.min
-        return (data.astype(np.float64) - intercept).astype("<i2"), 1.0, intercept
-    slope = (high - low) / (_INT16.max - _INT16.min)
-    intercept = low - slope * _INT16.min
-    return np.rint((data.astype(np.float64) - intercept) / slope).astype("<i2"), slope, intercept
+
+    slope: float
+    intercept: float
+
+    @classmethod
+    def of(cls, data: NDArray[Any]) -> Quantisation:
+        """The one for a scan; whole numbers that fit, such as Hounsfield units, are kept exactly.
+
+        Args:
+            data: Finite intensities ``(I, J, K)``.
+        """
+        low, high = float(data.min()), float(data.max())
+        if _is_integral(data):
+            if low >= _INT16.min and high <= _INT16.max:
+                return cls(1.0, 0.0)
+            if high - low <= _INT16.max - _INT16.min:
+                return cls(1.0, low - _INT16.min)
+        # A scan of one value has no range to divide.
+        slope = (high - low) / (_INT16.max - _INT16.min) or 1.0
+        return cls(slope, low - slope * _INT16.min)
+
+    def stored(self, data: NDArray[Any]) -> NDArray[np.int16]:
+        """Intensities as little-endian int16."""
+        if (self.slope, self.intercept) == (1.0, 0.0):
+            return data.astype("<i2")
+        return np.rint((data.astype(np.float64) - self.intercept) / self.slope).astype("<i2")
+
+
+def _is_integral(data: NDArray[Any]) -> bool:
+    if np.issubdtype(data.dtype, np.integer):
+        return True
+    return all(bool(np.all(part == np.rint(part))) for part in _parts(data, "C"))
+
+
+def _parts(data: NDArray[Any], order: Literal["C", "F"]) -> Iterator[NDArray[Any]]:
+    """All voxels in an order, some at a time; each part is good until the next one."""
+    yield from np.nditer(
+        data, flags=["external_loop", "buffered"], order=order, buffersize=_AT_ONCE
+    )  # fmt: skip
 
 
 def display_windows(data: NDArray[Any]) -> list[dict[str, Any]]:

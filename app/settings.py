@@ -50,6 +50,19 @@ class Settings:
     root_path: str
     demo_folder: Path = field(default_factory=lambda: platformdirs.user_cache_path("caiseg"))
 
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that open scans may hold together."""
+        return int(self.memory_gb * 2**30)
+
+    @property
+    def reading_bytes(self) -> int:
+        """Bytes that reading one scan may take; one is read at a time, beside those that are open.
+
+        Twice what it holds of the budget once it is open, so that no scan fills more than that.
+        """
+        return self.memory_bytes // 2
+
     def __post_init__(self) -> None:
         if not is_loopback(self.host) and self.auth is None:
             raise InvalidInput(

@@ -59,15 +59,22 @@ class Work:
         store: Everybody's open scans.
         uploads: Where scans come from.
         network: What asks the checkpoints.
+        reading_bytes: Memory that reading a scan may take; none for no limit.
     """
 
     def __init__(
-        self, models: ModelShelf, store: SessionStore, uploads: Uploads, network: NetworkWork
+        self,
+        models: ModelShelf,
+        store: SessionStore,
+        uploads: Uploads,
+        network: NetworkWork,
+        reading_bytes: int | None = None,
     ):
         self._models = models
         self._store = store
         self._uploads = uploads
         self._network = network
+        self._reading_bytes = reading_bytes
 
     def open(self, message: PageMessage, key: SessionKey) -> Updates:
         """Open a scan, go on with another checkpoint, or do a session again."""
@@ -78,7 +85,8 @@ class Work:
                     yield from self._open_file(key, message.model, source, upload.session)
                 case OpenDemo(session=session):
                     yield replies.working("Drawing the demo scan")
-                    source = ScanFile(self._uploads.link(self._uploads.demo(), key.user))
+                    link = self._uploads.link(self._uploads.demo(), key.user)
+                    source = ScanFile(link, max_bytes=self._reading_bytes)
                     yield from self._open_file(key, message.model, source, session)
                 case SwitchModel() if present is not None:
                     yield from self._switch_model(present, message.model, message.view)
@@ -158,7 +166,7 @@ class Work:
         if upload.beside is not None:
             beside = (self._uploads.find(upload.beside.path), upload.beside.name)
         link = self._uploads.link(self._uploads.find(upload.file.path), user, beside)
-        return ScanFile(link, upload.series, upload.volume)
+        return ScanFile(link, upload.series, upload.volume, self._reading_bytes)
 
     def _open_file(
         self, key: SessionKey, model: str, source: ScanFile, session: object = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from caiseg.errors import InvalidInput
 from caiseg.grids import FloatArray, Grid, Reorientation, Shape, Spacing
-from caiseg.reading import read_scan
+from caiseg.reading import Limits, read_scan
 from caiseg.reading.mask_files import write_mask
 from caiseg.reading.scan import NativeGeometry, RawScan
 from caiseg.reading.voxels import repair
@@ -115,6 +116,7 @@ def load_volume(
     volume_index: int | None = None,
     series: str | None = None,
     max_voxels: int = MAX_VOXELS,
+    max_bytes: int | None = None,
 ) -> Volume:
     """Read a scan: ``.nii``, ``.nii.gz``, ``.nrrd``, ``.mha``, ``.mhd``, or a ``.zip`` of DICOM.
 
@@ -123,6 +125,7 @@ def load_volume(
         volume_index: Which volume of a 4-D scan, from 0; None for the first, with a notice.
         series: UID or description of the DICOM series, where the archive holds several.
         max_voxels: Scans with more voxels are refused before memory is taken for them.
+        max_bytes: Scans that take more memory to read are refused too; None for no such limit.
 
     Returns:
         The scan in closest canonical orientation; ``notices`` lists reservations.
@@ -133,7 +136,8 @@ def load_volume(
     """
     path = Path(path)
     try:
-        scan = read_scan(path, volume_index=volume_index, series=series, max_voxels=max_voxels)
+        limits = Limits(max_voxels, max_bytes)
+        scan = read_scan(path, volume_index=volume_index, series=series, limits=limits)
         return Volume(scan, path.name)
     except InvalidInput:
         raise
@@ -181,15 +185,38 @@ def load_labels(path: str | os.PathLike[str], like: Volume) -> dict[int, npt.NDA
     Raises:
         InvalidInput: The file cannot be read, or lies on another grid.
     """
-    data = _load_on_grid(path, like)
+    return dict(read_labels(path, like))
+
+
+def read_labels(
+    path: str | os.PathLike[str], like: Volume, *, max_bytes: int | None = None
+) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+    """The same one by one, for a file of so many objects that their masks fill the memory.
+
+    Args:
+        path: A file of any format that :func:`load_volume` reads.
+        like: The scan that the mask must overlay.
+        max_bytes: See :func:`load_volume`.
+
+    Yields:
+        Each label and its mask, as :func:`load_labels` returns them.
+
+    Raises:
+        InvalidInput: The file cannot be read, or lies on another grid.
+    """
+    data = _load_on_grid(path, like, max_bytes)
     values = np.unique(data[data > 0])
     if values.size == 0 or values[-1] > 255 or np.any(values != np.rint(values)):
-        return {1: data > 0}
-    return {int(value): data == value for value in values}
+        yield 1, data > 0
+        return
+    for value in values:
+        yield int(value), data == value
 
 
-def _load_on_grid(path: str | os.PathLike[str], like: Volume) -> npt.NDArray[Any]:
-    mask = load_volume(path)
+def _load_on_grid(
+    path: str | os.PathLike[str], like: Volume, max_bytes: int | None = None
+) -> npt.NDArray[Any]:
+    mask = load_volume(path, max_bytes=max_bytes)
     if not mask.grid.coincides_with(like.grid):
         raise InvalidInput(
             f"The mask {mask.name} does not lie on the grid of {like.name}, so it belongs to "

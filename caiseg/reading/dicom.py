@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -11,7 +12,8 @@ from caiseg.reading.archive import extract_dicom
 from caiseg.reading.dicom_pixels import read_pixels
 from caiseg.reading.dicom_slices import Slice, read_slice
 from caiseg.reading.dicom_stack import stack_slices
-from caiseg.reading.geometry import check_affine, check_size, choose_volume
+from caiseg.reading.geometry import check_affine, choose_volume
+from caiseg.reading.limits import Limits
 from caiseg.reading.scan import NativeGeometry, RawScan
 
 MAX_BYTES_PER_VOXEL = 4
@@ -19,7 +21,7 @@ SERIES_LISTED = 8
 
 
 def read_dicom_archive(
-    path: Path, *, series: str | None, volume_index: int | None, max_voxels: int
+    path: Path, *, series: str | None, volume_index: int | None, limits: Limits
 ) -> RawScan:
     """Read one volume of a DICOM series.
 
@@ -27,25 +29,28 @@ def read_dicom_archive(
         path: A ``.zip`` file; folders in it, and files that are no DICOM images, do no harm.
         series: UID or description of the series, where there are several.
         volume_index: Which image to take at each slice position, where there are several.
-        max_voxels: Largest number of voxels in the series.
+        limits: How large the series may be.
 
     Raises:
         SeveralSeries: It holds several, and ``series`` names none of them.
         InvalidInput: The archive is damaged or hostile, or does not hold one regular series.
     """
     with tempfile.TemporaryDirectory(prefix="caiseg-") as folder:
-        files = extract_dicom(path, Path(folder), max_voxels * MAX_BYTES_PER_VOXEL)
+        files = extract_dicom(path, Path(folder), limits.voxels * MAX_BYTES_PER_VOXEL)
         if not files:
             raise InvalidInput(
                 "The zip archive holds no DICOM image; zip the folder of one DICOM series."
             )
         slices = _choose_series([read_slice(file) for file in files], series)
         columns, rows = slices[0].size
-        check_size((columns, rows, len(slices)), max_voxels)
+        limits.check_size((columns, rows, len(slices)))
         stacks = stack_slices(slices)
         index = choose_volume(len(stacks), volume_index)
         stack = stacks[index]
         notices = check_affine(stack.affine)
+        shape = (columns, rows, len(stack.slices))
+        # As it is read, and again in the order of the display grid.
+        limits.check_memory(shape, 2 * MAX_BYTES_PER_VOXEL * math.prod(shape))
         voxels = read_pixels(stack.slices)
     if len(stacks) > 1 and volume_index is None:
         notices.append(

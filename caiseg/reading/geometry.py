@@ -1,9 +1,6 @@
-"""Checks of a scan's size and place in space that every format shares."""
+"""Checks of a scan's place in space that every format shares."""
 
 from __future__ import annotations
-
-import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,24 +13,6 @@ MIN_RELATIVE_VOLUME = 1e-3
 """Volume of a voxel relative to a box with the same edges; below it, the axes are in a plane."""
 MAX_COSINE = 1e-3
 """Cosine between two axes beyond which an affine counts as sheared; rounding stays below."""
-
-
-def check_size(shape: Sequence[int], max_voxels: int) -> None:
-    """Refuse sizes that are no size, or too large.
-
-    Raises:
-        InvalidInput: A dimension is not positive, or there are more than ``max_voxels`` voxels.
-    """
-    size = " × ".join(str(int(length)) for length in shape)
-    if any(length < 1 for length in shape):
-        raise InvalidInput(
-            f"The header gives the scan's size as {size} voxels, which is no size; export it again."
-        )
-    if math.prod(int(length) for length in shape) > max_voxels:
-        raise InvalidInput(
-            f"The header gives the scan's size as {size} voxels, more than the {max_voxels:,} "
-            "that are accepted; crop it around the region of interest or resample it."
-        )
 
 
 def check_affine(affine: FloatArray) -> list[str]:

@@ -13,45 +13,46 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from caiseg.errors import InvalidInput
-from caiseg.reading.geometry import check_affine, check_size, choose_volume
+from caiseg.reading.geometry import check_affine, choose_volume
+from caiseg.reading.limits import Limits
 from caiseg.reading.scan import FloatArray, Format, NativeGeometry, RawScan
 from caiseg.reading.stream import CHUNK, DEFLATE_MAX_RATIO, damaged, truncated
 from caiseg.reading.text_headers import Payload, meta_payload, nrrd_payload
-from caiseg.reading.voxels import compact
+from caiseg.reading.voxels import compact, kept_type
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """SimpleITK's world axes point to the left and to posterior, NIfTI's to the right and anterior."""
 
-_PIXEL_BYTES = {
-    sitk.sitkUInt8: 1,
-    sitk.sitkInt8: 1,
-    sitk.sitkUInt16: 2,
-    sitk.sitkInt16: 2,
-    sitk.sitkUInt32: 4,
-    sitk.sitkInt32: 4,
-    sitk.sitkUInt64: 8,
-    sitk.sitkInt64: 8,
-    sitk.sitkFloat32: 4,
-    sitk.sitkFloat64: 8,
+_TYPES: dict[int, np.dtype[Any]] = {
+    sitk.sitkUInt8: np.dtype(np.uint8),
+    sitk.sitkInt8: np.dtype(np.int8),
+    sitk.sitkUInt16: np.dtype(np.uint16),
+    sitk.sitkInt16: np.dtype(np.int16),
+    sitk.sitkUInt32: np.dtype(np.uint32),
+    sitk.sitkInt32: np.dtype(np.int32),
+    sitk.sitkUInt64: np.dtype(np.uint64),
+    sitk.sitkInt64: np.dtype(np.int64),
+    sitk.sitkFloat32: np.dtype(np.float32),
+    sitk.sitkFloat64: np.dtype(np.float64),
 }
 
 
-def read_nrrd(path: Path, *, volume_index: int | None, max_voxels: int) -> RawScan:
+def read_nrrd(path: Path, *, volume_index: int | None, limits: Limits) -> RawScan:
     """Read one volume of a ``.nrrd`` file.
 
     Raises:
         InvalidInput: The file is damaged, is no NRRD file, or holds no scan.
     """
-    return _read(path, "nrrd", "NrrdImageIO", nrrd_payload(path), volume_index, max_voxels)
+    return _read(path, "nrrd", "NrrdImageIO", nrrd_payload(path), volume_index, limits)
 
 
-def read_meta(path: Path, *, volume_index: int | None, max_voxels: int) -> RawScan:
+def read_meta(path: Path, *, volume_index: int | None, limits: Limits) -> RawScan:
     """Read one volume of a ``.mha`` file, or of a ``.mhd`` file with its voxels beside it.
 
     Raises:
         InvalidInput: The file is damaged, is no MetaImage file, or holds no scan.
     """
-    return _read(path, "meta", "MetaImageIO", meta_payload(path), volume_index, max_voxels)
+    return _read(path, "meta", "MetaImageIO", meta_payload(path), volume_index, limits)
 
 
 def ras_affine(
@@ -79,7 +80,7 @@ def _read(
     image_io: str,
     payload: Payload,
     volume_index: int | None,
-    max_voxels: int,
+    limits: Limits,
 ) -> RawScan:
     # ITK tells about damaged files on the terminal too; the sentence that is raised is enough.
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
@@ -88,9 +89,9 @@ def _read(
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     size = reader.GetSize()
-    check_size(size, max_voxels)
-    pixel_bytes = _PIXEL_BYTES.get(reader.GetPixelID())
-    if pixel_bytes is None or reader.GetNumberOfComponents() != 1:
+    limits.check_size(size)
+    dtype = _TYPES.get(reader.GetPixelID())
+    if dtype is None or reader.GetNumberOfComponents() != 1:
         raise InvalidInput(
             "The scan's voxels are colours, vectors or complex numbers, not single values; export "
             "it as a grey-scale scan."
@@ -103,10 +104,17 @@ def _read(
         notices.append("The header does not give the voxel size; 1 mm is assumed.")
     if volumes > 1 and volume_index is None:
         notices.append(f"The file holds {volumes} volumes; the first one is used.")
-    _verify(payload, math.prod(size) * pixel_bytes)
-    voxels = _volume(sitk.GetArrayFromImage(reader.Execute()), index)
+    stored, kept = math.prod(size) * dtype.itemsize, kept_type(dtype).itemsize
+    _verify(payload, stored)
+    # SimpleITK holds the whole file, a compressed one beside its voxels, until a volume is copied
+    # out; that is held twice while it is brought into the order of the display grid.
+    whole = stored + (payload.path.stat().st_size if payload.compressed else 0)
+    volume = kept * math.prod(size[:3])
+    limits.check_memory(size, max(whole + volume, 2 * volume))
+    image = reader.Execute()
+    voxels = compact(_volume(sitk.GetArrayViewFromImage(image), index))
     native = NativeGeometry(format=file_format, shape=tuple(size[:3]), affine=affine)
-    return RawScan(compact(voxels), affine, native, notices, volumes)
+    return RawScan(voxels, affine, native, notices, volumes)
 
 
 def _volume(array: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:

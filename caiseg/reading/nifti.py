@@ -10,14 +10,16 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+import numpy.typing as npt
 from nibabel.spatialimages import HeaderDataError
 
 from caiseg.errors import InvalidInput
 from caiseg.grids import Grid
-from caiseg.reading.geometry import check_affine, check_size, choose_volume
+from caiseg.reading.geometry import check_affine, choose_volume
+from caiseg.reading.limits import Limits
 from caiseg.reading.scan import FloatArray, NativeGeometry, RawScan
-from caiseg.reading.stream import ScanStream, open_stream, truncated
-from caiseg.reading.voxels import compact
+from caiseg.reading.stream import CHUNK, ScanStream, open_stream, truncated
+from caiseg.reading.voxels import compact, kept_type
 
 MAX_DATA_OFFSET = 1 << 26
 """Header extensions may stand before the voxels; 64 MiB of them is already generous."""
@@ -34,6 +36,7 @@ class _Layout:
     shape: tuple[int, ...]
     volumes: int
     dtype: np.dtype[Any]
+    scaling: tuple[float, float] | None
     offset: int
 
     @property
@@ -41,13 +44,13 @@ class _Layout:
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_nifti(path: Path, *, volume_index: int | None, max_voxels: int) -> RawScan:
+def read_nifti(path: Path, *, volume_index: int | None, limits: Limits) -> RawScan:
     """Read one volume of a NIfTI file.
 
     Args:
         path: A ``.nii`` or ``.nii.gz`` file; which of them is found out from its content.
         volume_index: Which volume of a 4-D file; None for the first.
-        max_voxels: Largest number of voxels, over all volumes.
+        limits: How large the file may be.
 
     Raises:
         InvalidInput: The file is damaged, is no NIfTI file, or holds no scan.
@@ -55,17 +58,30 @@ def read_nifti(path: Path, *, volume_index: int | None, max_voxels: int) -> RawS
     with open_stream(path) as stream:
         raw, consumed = _read_header(stream)
         header = _checked(raw)
-        layout = _layout(header, max_voxels)
+        layout = _layout(header, limits)
         index = choose_volume(layout.volumes, volume_index)
         stream.skip(layout.offset - consumed + index * layout.volume_bytes)
-        voxels = stream.read_array(layout.volume_bytes)
+        voxels = _read_voxels(stream, layout)
         stream.skip((layout.volumes - index - 1) * layout.volume_bytes)
         stream.finish()
     native, affine, notices = _geometry(raw, header, layout.shape)
     if layout.volumes > 1 and volume_index is None:
         notices.append(f"The file holds {layout.volumes} volumes; the first one is used.")
-    stored = voxels.view(layout.dtype).reshape(native.shape_3d, order="F")
-    return RawScan(compact(stored, _scaling(header)), affine, native, notices, layout.volumes)
+    return RawScan(
+        voxels.reshape(native.shape_3d, order="F"), affine, native, notices, layout.volumes
+    )
+
+
+def _read_voxels(stream: ScanStream, layout: _Layout) -> npt.NDArray[Any]:
+    """Voxels of one volume in the file's order, in the type that they are kept in."""
+    stream.expect(layout.volume_bytes)
+    voxels = np.empty(math.prod(layout.shape), kept_type(layout.dtype, layout.scaling))
+    step = max(1, CHUNK // layout.dtype.itemsize)
+    for start in range(0, voxels.size, step):
+        part = voxels[start : start + step]
+        stored = stream.read_exactly(part.size * layout.dtype.itemsize)
+        part[:] = compact(np.frombuffer(stored, layout.dtype), layout.scaling)
+    return voxels
 
 
 def _read_header(stream: ScanStream) -> tuple[nib.Nifti1Header, int]:
@@ -106,7 +122,7 @@ def _checked(raw: nib.Nifti1Header) -> nib.Nifti1Header:
     return header
 
 
-def _layout(header: nib.Nifti1Header, max_voxels: int) -> _Layout:
+def _layout(header: nib.Nifti1Header, limits: Limits) -> _Layout:
     dimensions = int(header["dim"][0])
     if not 2 <= dimensions <= 7:
         raise InvalidInput(
@@ -114,7 +130,7 @@ def _layout(header: nib.Nifti1Header, max_voxels: int) -> _Layout:
             "export it again."
         )
     sizes = [int(size) for size in header["dim"][1 : dimensions + 1]]
-    check_size(sizes, max_voxels)
+    limits.check_size(sizes)
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf":
         raise InvalidInput(
@@ -124,7 +140,10 @@ def _layout(header: nib.Nifti1Header, max_voxels: int) -> _Layout:
     offset = float(header["vox_offset"]) or float(header.single_vox_offset)
     if not offset <= MAX_DATA_OFFSET:
         raise InvalidInput("The header says that the voxels begin far beyond it; export it again.")
-    return _Layout(tuple(sizes[:3]), math.prod(sizes[3:]), dtype, int(offset))
+    scaling = _scaling(header)
+    # As it is read, and again in the order of the display grid.
+    limits.check_memory(sizes[:3], 2 * kept_type(dtype, scaling).itemsize * math.prod(sizes[:3]))
+    return _Layout(tuple(sizes[:3]), math.prod(sizes[3:]), dtype, scaling, int(offset))
 
 
 def _scaling(header: nib.Nifti1Header) -> tuple[float, float] | None:

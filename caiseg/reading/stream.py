@@ -9,9 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-import numpy as np
-import numpy.typing as npt
-
 from caiseg.errors import InvalidInput
 
 CHUNK = 1 << 20
@@ -72,24 +69,25 @@ class ScanStream:
             count -= len(part)
         return b"".join(parts)
 
-    def read_array(self, count: int) -> npt.NDArray[np.uint8]:
-        """Read exactly ``count`` bytes into a new array.
+    def expect(self, count: int) -> None:
+        """Make sure that so many bytes may follow, before memory is taken for them.
+
+        Raises:
+            InvalidInput: The file is too small, however well compressed.
+        """
+        if count > self.most_bytes:
+            raise truncated()
+
+    def read_exactly(self, count: int) -> bytes:
+        """Read ``count`` bytes.
 
         Raises:
             InvalidInput: The stream ends before.
         """
-        # A file that is too small, however well compressed, must not cause memory to be taken.
-        if count > self.most_bytes:
+        found = self.read_up_to(count)
+        if len(found) < count:
             raise truncated()
-        buffer = np.empty(count, dtype=np.uint8)
-        filled = 0
-        while filled < count:
-            part = self._source.read(min(count - filled, CHUNK))
-            if not part:
-                raise truncated()
-            buffer[filled : filled + len(part)] = np.frombuffer(part, dtype=np.uint8)
-            filled += len(part)
-        return buffer
+        return found
 
     def skip(self, count: int) -> None:
         """Read past ``count`` bytes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,38 +11,48 @@ import numpy.typing as npt
 from caiseg.errors import InvalidInput
 
 _KEPT = {"u1": np.uint8, "i1": np.int16, "i2": np.int16, "u2": np.uint16}
+_AT_ONCE = 1 << 20
+"""Voxels that are looked at together, so that memory stays small beside the scan."""
 
 
-def compact(
-    stored: npt.NDArray[Any], scaling: tuple[float, float] | None = None
-) -> npt.NDArray[Any]:
-    """Scale stored values and choose the type to keep them in.
+def kept_type(stored: np.dtype[Any], scaling: tuple[float, float] | None = None) -> np.dtype[Any]:
+    """The type that voxels are kept in.
 
     Small integers without scaling stay integers, which takes a half or a quarter of the memory;
     everything else becomes float32.
 
     Args:
-        stored: Voxels of any real type and byte order.
+        stored: Any real type, of any byte order.
         scaling: Slope and intercept of the header's linear scaling; None for no scaling.
     """
-    if scaling is None or scaling == (1.0, 0.0):
-        kept = _KEPT.get(stored.dtype.str[1:], np.float32)
-        # Values beyond float32 become infinite, and repair() reports them.
-        with np.errstate(over="ignore", invalid="ignore"):
-            return stored.astype(kept, copy=False)
-    slope, intercept = scaling
-    scaled = np.empty(stored.shape, dtype=np.float32, order="F")
+    plain = scaling is None or scaling == (1.0, 0.0)
+    return np.dtype(_KEPT.get(stored.str[1:], np.float32) if plain else np.float32)
+
+
+def compact(
+    stored: npt.NDArray[Any], scaling: tuple[float, float] | None = None
+) -> npt.NDArray[Any]:
+    """Scale stored values, in the type of :func:`kept_type`; always a copy.
+
+    Args:
+        stored: Voxels of any real type and byte order.
+        scaling: Slope and intercept of the header's linear scaling; None for no scaling. Takes
+            three times the memory of a float64 for each voxel while it is applied.
+    """
+    kept = kept_type(stored.dtype, scaling)
+    # Values beyond float32 become infinite, and repair() reports them.
     with np.errstate(over="ignore", invalid="ignore"):
-        for index in range(stored.shape[-1]):
-            scaled[..., index] = stored[..., index].astype(np.float64) * slope + intercept
-    return scaled
+        if scaling is None or scaling == (1.0, 0.0):
+            return stored.astype(kept)
+        slope, intercept = scaling
+        return (stored.astype(np.float64) * slope + intercept).astype(kept)
 
 
 def repair(data: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], list[str]]:
     """Replace voxels that are not finite, and notice scans with nothing to see.
 
     Args:
-        data: Voxels ``(I, J, K)``; changed in place where it is floating.
+        data: Voxels ``(I, J, K)``, contiguous; changed in place where it is floating.
 
     Returns:
         The voxels, all finite, and one notice for each reservation.
@@ -51,13 +62,16 @@ def repair(data: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], list[str]]:
     """
     notices = []
     if np.issubdtype(data.dtype, np.floating):
-        finite = np.isfinite(data)
-        broken = data.size - int(np.count_nonzero(finite))
+        finite = sum(int(np.count_nonzero(np.isfinite(part))) for part in _parts(data))
+        broken = data.size - finite
         if broken == data.size:
             raise InvalidInput("The scan holds no finite value at all; export it again.")
         if broken:
-            minimum = data.min(where=finite, initial=np.inf)
-            data[~finite] = minimum
+            minimum = min(
+                part.min(where=np.isfinite(part), initial=np.inf) for part in _parts(data)
+            )
+            for part in _parts(data):
+                part[~np.isfinite(part)] = minimum
             notices.append(
                 f"{_count(broken, 'voxel is', 'voxels are')} not a finite number; the scan's "
                 f"minimum, {minimum:g}, stands in."
@@ -69,6 +83,13 @@ def repair(data: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], list[str]]:
     if 1 in data.shape:
         notices.append("The scan is a single slice; results are better on a whole volume.")
     return data, notices
+
+
+def _parts(data: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """All voxels of a contiguous array, some at a time."""
+    flat = data.reshape(-1)
+    for start in range(0, flat.size, _AT_ONCE):
+        yield flat[start : start + _AT_ONCE]
 
 
 def _count(number: int, one: str, many: str) -> str:

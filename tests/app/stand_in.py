@@ -137,9 +137,14 @@ class StandInShelf:
         return cast(ModelShelf, self)
 
 
-def work_with(shelf: StandInShelf, store: SessionStore, uploads: Uploads) -> Work:
+def work_with(
+    shelf: StandInShelf,
+    store: SessionStore,
+    uploads: Uploads,
+    reading_bytes: int | None = None,
+) -> Work:
     """The server's work, with the stand-in for a network."""
-    return Work(shelf.as_models(), store, uploads, NetworkWork(Turns(), Metrics()))
+    return Work(shelf.as_models(), store, uploads, NetworkWork(Turns(), Metrics()), reading_bytes)
 
 
 def request(page: str, user: str | None = None) -> gr.Request:

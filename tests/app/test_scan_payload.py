@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from app.scan_payload import display_windows, quantise, scan_payload
+from app.scan_payload import Quantisation, display_windows, scan_payload
 from caiseg import load_volume
 from tests.app.stand_in import write_scan
 
 
 def restored(data: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    stored, slope, intercept = quantise(data)
+    quantisation = Quantisation.of(data)
+    stored = quantisation.stored(data)
     assert stored.dtype == np.dtype("<i2")
-    return stored.astype(np.float64) * slope + intercept
+    return stored.astype(np.float64) * quantisation.slope + quantisation.intercept
 
 
 @pytest.mark.parametrize(
@@ -29,10 +31,11 @@ def restored(data: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         np.array([0, 40_000, 65_535], np.uint16),
         np.array([100_000.0, 100_001.0, 165_000.0]),
         np.array([7, 7], np.uint8),
+        np.array([0.5, 0.5], np.float32),
     ],
-    ids=["int16", "whole floats", "uint16", "far from zero", "constant"],
+    ids=["int16", "whole floats", "uint16", "far from zero", "constant", "a constant fraction"],
 )
-def test_whole_numbers_arrive_exactly(data: npt.NDArray[Any]) -> None:
+def test_whole_numbers_and_constants_arrive_exactly(data: npt.NDArray[Any]) -> None:
     np.testing.assert_array_equal(restored(data), data.astype(np.float64))
 
 
@@ -51,6 +54,20 @@ def test_the_file_holds_i_fastest(tmp_path: Path) -> None:
     assert payload["shape"] == [2, 3, 4]
     np.testing.assert_allclose(payload["spacing"], [1, 2, 3])
     np.testing.assert_allclose(payload["affine"], np.diag([1, 2, 3, 1]))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int16, np.uint16])
+def test_writing_the_file_takes_little_memory_beside_the_scan(tmp_path: Path, dtype: Any) -> None:
+    data = np.broadcast_to(np.arange(100, dtype=dtype) / 3, (300, 200, 100)).astype(dtype)
+    volume = load_volume(write_scan(tmp_path / "scan.nii", data))
+    tracemalloc.start()
+    try:
+        scan_payload(volume, "id", "scan", tmp_path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 36 * 2**20, "a million voxels at a time"
+    assert data.size == 6_000_000
 
 
 def test_the_window_of_an_mr_scan_ignores_the_background_and_a_bright_speck() -> None:
