@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,10 @@ class _File:
     since: float
 
 
+def _sum_of_sizes(files: Iterable[_File]) -> int:
+    return sum({file.inode: file.size for file in files}.values())
+
+
 class DiskCache:
     """Deletes files that no open scan needs: old ones, and the oldest beyond a budget.
 
@@ -41,7 +45,16 @@ class DiskCache:
     @property
     def nbytes(self) -> int:
         """Bytes on disk now; a file of several names counts once."""
-        return sum({file.inode: file.size for file in self._files()}.values())
+        return _sum_of_sizes(self._files())
+
+    def is_overfull(self, in_use: Collection[Path]) -> bool:
+        """Whether the files of open scans alone are beyond the budget.
+
+        Args:
+            in_use: Folders of open scans.
+        """
+        needed = _sum_of_sizes(file for file in self._files() if file.path.parent in in_use)
+        return needed > self._budget_bytes
 
     def sweep(self, in_use: Collection[Path]) -> None:
         """Delete what is not needed any more.

@@ -116,12 +116,11 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
 
     # The surface's library comes from its Python package: the page asks no other host.
     gr.set_static_paths([PLOTLY])
-    store = SessionStore(
-        int(settings.memory_gb * 2**30), settings.idle_minutes * 60, _FORGET_SECONDS
-    )
+    store = SessionStore(settings.memory_bytes, settings.idle_minutes * 60, _FORGET_SECONDS)
     demo = settings.demo_folder / "demo_brain_flair.nii.gz"
     turns, metrics, owners = Turns(), Metrics(), FileOwners(cache)
-    work = Work(models, store, Uploads(cache, demo, owners), NetworkWork(turns, metrics))
+    uploads, network = Uploads(cache, demo, owners), NetworkWork(turns, metrics)
+    work = Work(models, store, uploads, network, settings.reading_bytes)
     api = ProgramApi(work, store, models.names[0])
     page = build_page(models.cards, settings.upload_mb, Handlers(work, store), api)
     watch_server(metrics, store, lambda: len(page._queue) + turns.waiting)
@@ -193,10 +192,11 @@ def _free_port(host: str) -> int:
 
 
 def _sweep_regularly(store: SessionStore, disk: DiskCache) -> None:
+    from app.sweeping import sweep
+
     def run() -> None:
         while True:
             time.sleep(_SWEEP_SECONDS)
-            store.sweep()
-            disk.sweep({scan.source.folder for scan in store.open_scans()})
+            sweep(store, disk)
 
     threading.Thread(target=run, name="sweep", daemon=True).start()

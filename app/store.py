@@ -99,13 +99,16 @@ class SessionStore:
 
     What is in memory stays within a budget by evicting the least recently used *resident* scans,
     never one at work nor the one used last; clicks and rounds stay. A page that closes is
-    forgotten whole.
+    forgotten whole, and so is the least recently used idle one beyond a number of pages. A page
+    that comes back after that opens its scan again by itself and hands over its clicks.
 
     Args:
         budget_bytes: Bytes that resident scans may hold together.
         idle_seconds: After this time without use a scan is evicted.
         forget_seconds: After this time without use a page that never said goodbye is forgotten.
         clock: Seconds that only grow.
+        pages: Pages that all people may have open together.
+        pages_each: Pages that one person may have open.
     """
 
     def __init__(
@@ -114,11 +117,16 @@ class SessionStore:
         idle_seconds: float,
         forget_seconds: float,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        pages: int = 512,
+        pages_each: int = 64,
     ):
         self._budget_bytes = budget_bytes
         self._idle_seconds = idle_seconds
         self._forget_seconds = forget_seconds
         self._clock = clock
+        self._pages = pages
+        self._pages_each = pages_each
         self._scans: OrderedDict[SessionKey, OpenScan] = OrderedDict()
         self._at_work: dict[SessionKey, int] = {}
         self._order: dict[SessionKey, threading.Lock] = {}
@@ -164,12 +172,15 @@ class SessionStore:
             if key in self._closed_at_work:
                 scan.close()
                 return
-            replaced = self._scans.pop(key, None)
+            gone = [self._scans.pop(key)] if key in self._scans else []
             self._scans[key] = scan
             self._touch(key)
+            own = [page for page in self._scans if page.user == key.user]
+            gone += self._forget_idle(len(own) - self._pages_each, own)
+            gone += self._forget_idle(len(self._scans) - self._pages, list(self._scans))
             self._evict()
-        if replaced is not None:
-            replaced.close()
+        for one in gone:
+            one.close()
 
     def drop(self, key: SessionKey) -> None:
         """Forget a page that has closed."""
@@ -179,6 +190,17 @@ class SessionStore:
                 self._closed_at_work.add(key)
         if scan is not None:
             scan.close()
+
+    def forget_least_recent(self) -> bool:
+        """Forget the idle page that was used least recently; whether there was one.
+
+        The page that was used last is not idle.
+        """
+        with self._lock:
+            gone = self._forget_idle(1, list(self._scans))
+        for scan in gone:
+            scan.close()
+        return bool(gone)
 
     @contextmanager
     def at_work(self, key: SessionKey) -> Iterator[OpenScan | None]:
@@ -222,6 +244,11 @@ class SessionStore:
         if key in self._scans:
             self._scans[key].last_used = self._clock()
             self._scans.move_to_end(key)
+
+    def _forget_idle(self, count: int, pages: list[SessionKey]) -> list[OpenScan]:
+        """Take so many pages out, those first that were used least recently, but never the last."""
+        idle = [page for page in pages[:-1] if page not in self._at_work]
+        return [self._scans.pop(page) for page in idle[: max(0, count)]]
 
     def _evict(self) -> None:
         for key in list(self._scans)[:-1]:

@@ -169,3 +169,34 @@ def test_the_same_page_name_under_another_user_is_another_page(
 ) -> None:
     store.put(SessionKey("ann", "page"), open_scan(tmp_path / "a"))
     assert store.get(SessionKey("bob", "page")) is None
+
+
+def test_beyond_their_number_the_idle_page_used_least_recently_is_forgotten(
+    clock: Clock, tmp_path: Path
+) -> None:
+    store = SessionStore(10**9, 60, 600, clock, pages=4, pages_each=2)
+    first, second, third = (SessionKey("ann", page) for page in ("1", "2", "3"))
+    store.put(first, open_scan(tmp_path / "1"))
+    with store.at_work(first):
+        store.put(second, open_scan(tmp_path / "2"))
+        store.put(third, open_scan(tmp_path / "3"))
+    assert store.get(first) is not None, "it was at work"
+    assert store.get(second) is None
+    assert not (tmp_path / "2").exists()
+    for user in ("bob", "eve", "joe"):
+        store.put(SessionKey(user, "1"), open_scan(tmp_path / user))
+    assert len(store) == 4
+    assert store.get(third) is None
+    assert store.get(SessionKey("joe", "1")) is not None
+
+
+def test_a_flood_of_pages_without_goodbye_pushes_nobody_else_out(
+    clock: Clock, tmp_path: Path
+) -> None:
+    store = SessionStore(10**9, 60, 600, clock, pages=50, pages_each=5)
+    store.put(ANN, open_scan(tmp_path / "a"))
+    for page in range(40):
+        store.put(SessionKey("flood", str(page)), open_scan(tmp_path / f"flood{page}"))
+    assert len(store) == 6
+    assert store.get(ANN) is not None
+    assert len(list(tmp_path.iterdir())) == 6
