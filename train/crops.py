@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,8 +18,27 @@ _DRAWS = 64
 """Voxels looked at to find one of the body, which fills more than a few hundredths of a scan."""
 
 
+@dataclass(frozen=True)
+class CropFacts:
+    """What choosing a crop asks of the part of a scan that crops lie in.
+
+    Attributes:
+        mean: Mean intensity of that part, a float32 scalar.
+        lesion: Places of its lesion voxels ``(n,)``, counted in memory order.
+    """
+
+    mean: Tensor
+    lesion: Tensor
+
+    @classmethod
+    def of(cls, image: Tensor, lesion: Tensor, config: DataConfig) -> CropFacts:
+        """Read that part of a scan; see :func:`choose_crop` for the arguments."""
+        part = _part(_limits(image.shape, config), image.shape)
+        return cls(image[part].mean(), lesion[part].flatten().nonzero()[:, 0])
+
+
 def choose_crop(
-    image: Tensor, lesion: Tensor, config: DataConfig, rng: np.random.Generator
+    image: Tensor, facts: CropFacts, config: DataConfig, rng: np.random.Generator
 ) -> Window:
     """A window of ``crop_size`` that contains a random lesion voxel or lies anywhere in the body.
 
@@ -26,21 +46,15 @@ def choose_crop(
     is left out; it reaches beyond the scan where that is smaller.
 
     Args:
-        image: ``(I, J, K)``.
-        lesion: ``(I, J, K)`` bool.
+        image: ``(I, J, K)``; few of its voxels are read.
+        facts: Of the scan, with the same ``config``.
         config: Sizes, and the share of crops with a lesion voxel.
         rng: Source of the choice.
     """
     wanted = rng.random() < config.lesion_centred_share
-    limits = [
-        _limits(size, max(size, crop) if config.scan_size is None else config.scan_size[axis])
-        for axis, (size, crop) in enumerate(zip(image.shape, config.crop_size, strict=True))
-    ]
-    inside = tuple(
-        slice(max(low, 0), min(high, size))
-        for (low, high), size in zip(limits, image.shape, strict=True)
-    )
-    anchor = _place(image[inside], lesion[inside], wanted, rng)
+    limits = _limits(image.shape, config)
+    inside = _part(limits, image.shape)
+    anchor = _place(image[inside], facts, wanted, rng)
     starts = []
     for place, part, crop, (low, high) in zip(
         anchor, inside, config.crop_size, limits, strict=True
@@ -68,7 +82,7 @@ def random_crop(
     image: Tensor, lesion: Tensor, config: DataConfig, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """Cut what :func:`choose_crop` chooses; beyond the scan lies its darkest value."""
-    window = choose_crop(image, lesion, config, rng)
+    window = choose_crop(image, CropFacts.of(image, lesion, config), config, rng)
     return cut(image, window, float(image.min())), cut(lesion, window, False)
 
 
@@ -102,23 +116,34 @@ def middle(window: Window, size: Sequence[int]) -> Window:
     return i, j, k
 
 
-def _limits(size: int, wanted: int) -> tuple[int, int]:
-    """First voxel, and first one after, of ``wanted`` voxels around the centre of ``size``."""
-    low = int((size - wanted) / 2)
-    return low, low + wanted
+def _limits(shape: Sequence[int], config: DataConfig) -> list[tuple[int, int]]:
+    """First voxel, and first one after, that crops may have, along each axis."""
+    limits = []
+    for axis, (size, crop) in enumerate(zip(shape, config.crop_size, strict=True)):
+        wanted = max(size, crop) if config.scan_size is None else config.scan_size[axis]
+        low = int((size - wanted) / 2)
+        limits.append((low, low + wanted))
+    return limits
+
+
+def _part(limits: Sequence[tuple[int, int]], shape: Sequence[int]) -> Window:
+    """What lies in a scan of these limits."""
+    i, j, k = (
+        slice(max(low, 0), min(high, size)) for (low, high), size in zip(limits, shape, strict=True)
+    )
+    return i, j, k
 
 
 def _place(
-    image: Tensor, lesion: Tensor, wanted: bool, rng: np.random.Generator
+    image: Tensor, facts: CropFacts, wanted: bool, rng: np.random.Generator
 ) -> tuple[int, int, int]:
     """A random lesion voxel, or one brighter than the mean; any voxel where there is none."""
-    flat = lesion.flatten().nonzero()[:, 0] if wanted else torch.empty(0)
-    if len(flat):
-        place = int(flat[int(rng.integers(len(flat)))])
+    if wanted and len(facts.lesion):
+        place = int(facts.lesion[int(rng.integers(len(facts.lesion)))])
     else:
         drawn = rng.integers(image.numel(), size=_DRAWS)
         voxels = tuple(torch.from_numpy(n) for n in np.unravel_index(drawn, image.shape))
-        bright = (image[voxels] > image.mean()).nonzero()[:, 0]
+        bright = (image[voxels] > facts.mean).nonzero()[:, 0]
         place = int(drawn[int(bright[0]) if len(bright) else 0])
     i, j, k = np.unravel_index(place, image.shape)
     return int(i), int(j), int(k)

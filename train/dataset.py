@@ -17,6 +17,7 @@ from caiseg.preprocessing import normalise_intensities
 from train.config import AugmentationConfig, ExperimentConfig
 from train.crops import Window, choose_crop, cut, middle, random_crop, with_margin
 from train.prepared import PreparedCase
+from train.scan_facts import ScanFacts
 
 
 def augmentation(config: AugmentationConfig, modality: str) -> tio.Compose:
@@ -73,7 +74,7 @@ class TrainingSamples(Dataset[dict[str, Tensor]]):
 
     An MR scan is changed whole, then normalised as the app normalises it, then cropped. CT
     intensities mean the same everywhere and have a fixed scale, so that only the block around the
-    crop needs to be changed, a small part of a body of 512 x 512 voxels a slice.
+    crop needs to be read and changed, a small part of a body of 512 x 512 voxels a slice.
 
     Args:
         cases: Where samples come from.
@@ -116,11 +117,12 @@ class TrainingSamples(Dataset[dict[str, Tensor]]):
 
     def _changed_block(self, case: PreparedCase, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         data, limits = self.config.data, self.config.augmentation
-        window = choose_crop(case.image, case.lesion, data, rng)
+        facts = case.facts or ScanFacts.of(case.image, case.lesion, data)
+        window = choose_crop(case.image, facts.crops, data, rng)
         margin = with_margin(window, case.spacing.tolist(), limits.degrees, limits.scales[0])
         image, lesion = self._changed(case, margin)
         # The percentiles that CT is clipped to were taken when the case was prepared.
-        image = (image - case.image.mean()) / case.image.std().clamp(min=1e-6)
+        image = (image - facts.mean) / facts.sd.clamp(min=1e-6)
         centre = middle(margin, data.crop_size)
         if not lesion[centre].any() and cut(case.lesion, window, False).any():
             # The lesion was turned out of the crop that was chosen to contain it.

@@ -21,11 +21,15 @@ from caiseg.preprocessing import PreprocessingConfig
 from caiseg.resampling import resample_to_model
 from caiseg.volume import Volume
 from train.config import DataConfig
+from train.crops import CropFacts
+from train.evaluation.modality import check_modality
 from train.files import replacing
 from train.manifest import Case
+from train.scan_facts import ScanFacts, as_a_worker_computes
 
-CACHE_FORMAT = 1
+CACHE_FORMAT = 2
 """Goes up when preparation or the files of the cache change."""
+TENSORS = ("image", "lesion", "spacing", "mean", "sd", "crop mean", "crop lesion")
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class PreparedCase:
         spacing: Voxel size ``(3,)`` in mm, close to the config's.
         scan_hash: Hexadecimal SHA-256 of the scan's voxels and geometry.
         notices: Reservations under which the scan was accepted.
+        facts: What samples ask of the whole scan; ``None`` where nobody has looked yet.
     """
 
     name: str
@@ -48,6 +53,7 @@ class PreparedCase:
     spacing: Tensor
     scan_hash: str = ""
     notices: tuple[str, ...] = ()
+    facts: ScanFacts | None = None
 
 
 def prepare_case(
@@ -59,7 +65,8 @@ def prepare_case(
     config is prepared again.
 
     Raises:
-        InvalidInput: The case cannot be read, its scan has no contrast, or its mask no lesion.
+        InvalidInput: The case cannot be read, its scan has no contrast or another modality than
+            the config's, or its mask no lesion.
         CannotWrite: The cache cannot be written.
     """
     path = cache / f"{_cache_key(case, preprocessing, data)}.safetensors"
@@ -68,6 +75,9 @@ def prepare_case(
         with suppress(SafetensorError):
             return _read_prepared(case.name, path)
     volume, lesion = case.load(data.label_values, data.channel)
+    check_modality(
+        case, volume, preprocessing.modality, asked_by="the config is", instead="train a config"
+    )
     _check_usable(case, volume, lesion, data)
     image, share, spacing = on_model_grid(volume.data, lesion, volume.grid, preprocessing)
     if float(share.max()) < 0.5:
@@ -76,9 +86,12 @@ def prepare_case(
             f"{' × '.join(f'{step:g}' for step in spacing)} mm; train at a finer spacing or "
             "leave the case out."
         )
+    inside = (share >= 0.5).contiguous()
+    with as_a_worker_computes():
+        facts = ScanFacts.of(image, inside, data)
     prepared = PreparedCase(
-        case.name, image, (share >= 0.5).contiguous(), torch.tensor(spacing).float(),
-        volume.content_hash, tuple(volume.notices),
+        case.name, image, inside, torch.tensor(spacing).float(), volume.content_hash,
+        tuple(volume.notices), facts,
     )  # fmt: skip
     _write_prepared(prepared, path)
     # What is read back lies in the system's file cache, which many processes share.
@@ -129,26 +142,33 @@ def _check_usable(
 
 def _read_prepared(name: str, path: Path) -> PreparedCase:
     with safe_open(path, framework="pt") as file:
-        facts = file.metadata()
-        return PreparedCase(
-            name, file.get_tensor("image"), file.get_tensor("lesion"), file.get_tensor("spacing"),
-            facts["scan_hash"], tuple(json.loads(facts["notices"])),
-        )  # fmt: skip
+        described = file.metadata()
+        image, lesion, spacing, mean, sd, crop_mean, crop_lesion = map(file.get_tensor, TENSORS)
+    return PreparedCase(
+        name, image, lesion, spacing, described["scan_hash"],
+        tuple(json.loads(described["notices"])),
+        ScanFacts(mean, sd, CropFacts(crop_mean, crop_lesion)),
+    )  # fmt: skip
 
 
 def _write_prepared(prepared: PreparedCase, path: Path) -> None:
-    tensors = {
-        "image": prepared.image, "lesion": prepared.lesion, "spacing": prepared.spacing,
-    }  # fmt: skip
-    facts = {"scan_hash": prepared.scan_hash, "notices": json.dumps(prepared.notices)}
+    facts = prepared.facts
+    assert facts is not None
+    tensors = (
+        prepared.image, prepared.lesion, prepared.spacing, facts.mean, facts.sd, facts.crops.mean,
+        facts.crops.lesion,
+    )  # fmt: skip
+    description = {"scan_hash": prepared.scan_hash, "notices": json.dumps(prepared.notices)}
     with replacing(path) as partial:
-        save_file(tensors, partial, metadata=facts)
+        save_file(dict(zip(TENSORS, tensors, strict=True)), partial, metadata=description)
 
 
 def _cache_key(case: Case, preprocessing: PreprocessingConfig, data: DataConfig) -> str:
     files = [(str(path.resolve()), *_stamp(path)) for path in (case.image, case.mask)]
     settings = preprocessing.model_dump(include={"modality", "spacing"})
-    chosen = [data.label_values, case.volume_index(data.channel)]
+    chosen = [
+        data.label_values, case.volume_index(data.channel), case.modality, data.scan_size,
+    ]  # fmt: skip
     document = json.dumps([CACHE_FORMAT, files, settings, chosen], sort_keys=True)
     return hashlib.sha256(document.encode()).hexdigest()[:24]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tests.train.small_experiment import small_config
 from train.config import DataConfig
-from train.crops import choose_crop, cut, middle, random_crop, with_margin
+from train.crops import CropFacts, choose_crop, cut, middle, random_crop, with_margin
 from train.dataset import SampleKey, StoredCases, TrainingSamples
 from train.prepared import PreparedCase
 
@@ -25,7 +25,8 @@ def chosen(
     config = DataConfig(crop_size=SIZE, scan_size=scan_size, lesion_centred_share=0.0)
     image, nothing = torch.rand(shape), torch.zeros(shape, dtype=torch.bool)
     rngs = (np.random.default_rng(seed) for seed in range(seeds))
-    return [choose_crop(image, nothing, config, rng) for rng in rngs]
+    facts = CropFacts.of(image, nothing, config)
+    return [choose_crop(image, facts, config, rng) for rng in rngs]
 
 
 def test_crops_stay_within_the_scan_size_around_the_centre() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,14 @@ def test_a_changed_file_or_setting_is_prepared_again(tmp_path: Path) -> None:
     case.mask.write_bytes(b"no mask any more")
     with pytest.raises(InvalidInput, match=f"Case {case.name}"):
         prepare(case, tmp_path)
+
+
+def test_a_scan_of_another_modality_is_refused_whenever_it_was_prepared(tmp_path: Path) -> None:
+    case = first_case(tmp_path)
+    prepare(case, tmp_path)
+    with pytest.raises(InvalidInput, match="is marked CT, and the config is for MR; train a conf"):
+        prepare(replace(case, modality="CT"), tmp_path)
+    prepare(replace(case, modality="MR"), tmp_path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

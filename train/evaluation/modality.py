@@ -16,8 +16,22 @@ AIR_BELOW = -200
 AIR_SHARE = 0.05
 
 
-def check_modality(case: Case, volume: Volume, modality: Literal["MR", "CT"] | None) -> None:
+def check_modality(
+    case: Case,
+    volume: Volume,
+    modality: Literal["MR", "CT"] | None,
+    *,
+    asked_by: str = "the weights are",
+    instead: str = "evaluate it with a checkpoint",
+) -> None:
     """Refuse a case of another modality, where the manifest or the intensities tell it.
+
+    Args:
+        case: The case.
+        volume: Its scan.
+        modality: What is wanted; anything where left out.
+        asked_by: Who wants it, for the sentence.
+        instead: What to do with the other modality, for the sentence.
 
     Raises:
         InvalidInput: It is.
@@ -26,8 +40,8 @@ def check_modality(case: Case, volume: Volume, modality: Literal["MR", "CT"] | N
     if modality is not None and found is not None and found != modality:
         source = "is marked" if case.modality else "has the intensities of"
         raise InvalidInput(
-            f"Case {case.name}: the scan {source} {found}, and the weights are for {modality}; "
-            f"evaluate it with a checkpoint for {found}, or leave it out."
+            f"Case {case.name}: the scan {source} {found}, and {asked_by} for {modality}; "
+            f"{instead} for {found}, or leave it out."
         )
 
 
