@@ -86,6 +86,54 @@ def test_the_replicas_are_started_with_accounts_and_options_that_the_app_has() -
     assert secret in COMPOSE["secrets"]
 
 
+def test_only_the_proxy_is_published_and_only_to_healthy_replicas() -> None:
+    services = COMPOSE["services"]
+    assert set(services) == {"proxy", "caiseg"}
+    assert services["proxy"]["ports"] == ["80:80", "443:443"]
+    assert services["proxy"]["depends_on"] == {"caiseg": {"condition": "service_healthy"}}
+    assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text("utf-8")
+    # Each runs what stands here: an image by its version, or the Dockerfile beside it.
+    image, _, version = services["proxy"]["image"].partition(":")
+    assert (image, version[0].isdigit()) == ("caddy", True)
+    assert services["caiseg"]["build"] == "."
+    for service in services.values():
+        assert service["restart"] == "unless-stopped"
+
+
+def test_a_replica_has_room_for_all_that_it_may_hold() -> None:
+    service = COMPOSE["services"]["caiseg"]
+    command, limit = service["command"], service["deploy"]["resources"]["limits"]["memory"]
+    held = float(command[command.index("--memory-gb") + 1])
+    reading, program = held / 2, 1.0
+    assert limit.endswith("g")
+    assert float(limit.removesuffix("g")) >= held + reading + program
+
+
+def test_every_variable_has_a_default_or_says_how_to_make_it_and_is_documented() -> None:
+    page = (ROOT / "docs" / "serving.md").read_text("utf-8")
+    found = re.findall(r"\$(.)", (ROOT / "compose.yaml").read_text("utf-8"))
+    variables = re.findall(
+        r"\$\{(CAISEG_\w+):[-?][^}]+\}", (ROOT / "compose.yaml").read_text("utf-8")
+    )
+    assert len(variables) == len(found) == 3
+    for variable in variables:
+        assert f"{variable}=" in page, variable
+
+
+def test_the_proxy_s_options_are_the_ones_that_it_needs(site: tuple[list[str], list[Any]]) -> None:
+    (proxy,) = (block for words, block in site[1] if words[0] == "reverse_proxy")
+    assert CADDYFILE.count("{") == CADDYFILE.count("}")
+    assert {words[0]: words[1:] for words, block in proxy if not block} == {
+        "lb_policy": ["cookie", "caiseg_replica", "{$CAISEG_COOKIE_SECRET}"],
+        "lb_try_duration": ["5s"],
+        "fail_duration": ["10s"],
+        "flush_interval": ["-1"],
+    }
+    ((upstreams, refresh),) = ((words, block) for words, block in proxy if block)
+    assert upstreams == ["dynamic", "a", "caiseg", "7860"]
+    assert refresh == [(["refresh", "5s"], [])]
+
+
 def test_what_the_proxy_mounts_exists() -> None:
     service, volumes = COMPOSE["services"]["proxy"], COMPOSE["volumes"]
     for source, *_ in (mount.split(":") for mount in service["volumes"]):
