@@ -24,6 +24,7 @@ from caiseg.reading.voxels import compact, kept_type
 MAX_DATA_OFFSET = 1 << 26
 """Header extensions may stand before the voxels; 64 MiB of them is already generous."""
 _HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
+_UNITS = {1: "meter", 2: "mm", 3: "micron"}
 _MM_PER_UNIT = {"meter": 1e3, "mm": 1.0, "micron": 1e-3, "unknown": 1.0}
 _KINDS = {"V": "colours", "c": "complex numbers", "b": "single bits"}
 _SILENT = logging.Logger("caiseg.nifti", level=logging.CRITICAL + 1)
@@ -227,8 +228,5 @@ def _agree(native: NativeGeometry) -> bool:
 
 
 def _spatial_unit(header: nib.Nifti1Header) -> str:
-    try:
-        unit = str(header.get_xyzt_units()[0])
-    except KeyError:
-        return "unknown"
-    return unit if unit in _MM_PER_UNIT else "unknown"
+    """What its bits say; those of the unit of time beside them may be anything."""
+    return _UNITS.get(int(header["xyzt_units"]) & 7, "unknown")

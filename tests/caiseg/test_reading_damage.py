@@ -30,8 +30,8 @@ from tests.caiseg.scan_files import dicom_bytes, dicom_slice, itk_image, voxels,
 Edit = tuple[float, int, bytes]
 Files = dict[str, bytes]
 """Contents of the files of one scan by name, the one to open first."""
-Scan = tuple[npt.NDArray[Any], npt.NDArray[np.float64]]
-"""Values ``(I, J, K)`` and RAS+ affine."""
+Scan = tuple[npt.NDArray[Any], npt.NDArray[np.float64], float]
+"""Values ``(I, J, K)``, RAS+ affine, and how many mm its unit has."""
 
 SECONDS = 120
 """No file of a few hundred bytes takes nearly as long, whatever else the machine does."""
@@ -103,7 +103,9 @@ def read_by_nibabel(path: Path) -> Scan:
     image = nib.load(path)
     data = np.asarray(image.dataobj, dtype=np.float64)
     first = data.reshape((*image.shape[:3], -1), order="F")[..., 0]
-    return first.reshape((*first.shape, 1)[:3]), image.affine
+    # The lower three bits; of what has no name nothing is known.
+    unit = {1: 1e3, 3: 1e-3}.get(int(image.header["xyzt_units"]) % 8, 1.0)
+    return first.reshape((*first.shape, 1)[:3]), image.affine, unit
 
 
 def read_by_simpleitk(path: Path) -> Scan:
@@ -117,12 +119,14 @@ def read_by_simpleitk(path: Path) -> Scan:
     affine[:used, 3] = image.GetOrigin()[:used]
     affine[:2] *= -1
     first = data.transpose()
-    return first.reshape((*first.shape, 1)[:3]), affine
+    return first.reshape((*first.shape, 1)[:3]), affine, 1.0
 
 
 def check_alike(volume: Volume, expected: Scan, folder: Path) -> None:
     """The scan has the values that others read, and a mask of it lies where they see them."""
-    affine = expected[1]
+    _, affine, millimetres = expected
+    placed = volume.reorientation.native.affine[:3]
+    np.testing.assert_allclose(placed, affine[:3] * millimetres, rtol=1e-5, atol=1e-4)
     with np.errstate(over="ignore"):
         values = expected[0].astype(np.float32).astype(np.float64)
     finite = np.isfinite(values)

@@ -283,3 +283,14 @@ def test_extensions_between_header_and_voxels_are_passed_over(tmp_path: Path) ->
     mask = nib.load(tmp_path / "mask.nii")
     np.testing.assert_array_equal(mask.dataobj, voxels() > 50)
     assert len(mask.header.extensions) == 0
+
+
+@pytest.mark.parametrize("time", [0, 8, 56], ids=["none", "seconds", "unheard of"])
+@pytest.mark.parametrize(("code", "millimetres"), [(0, 1), (1, 1000), (2, 1), (3, 1e-3), (5, 1)])
+def test_lengths_are_in_the_unit_that_the_header_gives_whatever_it_says_of_time(
+    tmp_path: Path, code: int, millimetres: float, time: int
+) -> None:
+    affine = np.diag([2.0 / millimetres, 2.0 / millimetres, 3.0 / millimetres, 1.0])
+    fields = {"xyzt_units": code + time}
+    volume = load_volume(write_nifti(tmp_path / "scan.nii", affine=affine, fields=fields))
+    np.testing.assert_allclose(volume.spacing, (2, 2, 3), rtol=1e-5)
