@@ -67,10 +67,12 @@ class NetworkWork:
     Args:
         turns: Who comes next.
         metrics: Where to count.
+        max_bytes: Memory that the features of one scan may take; none for no limit.
     """
 
-    def __init__(self, turns: Turns, metrics: Metrics):
+    def __init__(self, turns: Turns, metrics: Metrics, max_bytes: int | None = None):
         self._turns = turns
+        self._max_bytes = max_bytes
         self._metrics = metrics
 
     def encode(
@@ -163,6 +165,12 @@ class NetworkWork:
 
         with self._turns.turn():
             began = time.perf_counter()
-            encoded = predictor.encode(volume, after_patch, first=near, preview=preview.offer)
+            encoded = predictor.encode(
+                volume,
+                after_patch,
+                first=near,
+                preview=preview.offer,
+                max_bytes=self._max_bytes,
+            )
             self._metrics.encode_seconds.observe(time.perf_counter() - began - waited)
         return encoded

@@ -119,7 +119,8 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
     store = SessionStore(settings.memory_bytes, settings.idle_minutes * 60, _FORGET_SECONDS)
     demo = settings.demo_folder / "demo_brain_flair.nii.gz"
     turns, metrics, owners = Turns(), Metrics(), FileOwners(cache)
-    uploads, network = Uploads(cache, demo, owners), NetworkWork(turns, metrics)
+    uploads = Uploads(cache, demo, owners)
+    network = NetworkWork(turns, metrics, settings.memory_bytes)
     work = Work(models, store, uploads, network, settings.reading_bytes)
     api = ProgramApi(work, store, models.names[0])
     page = build_page(models.cards, settings.upload_mb, Handlers(work, store), api)

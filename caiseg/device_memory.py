@@ -1,7 +1,8 @@
-"""Encoding a scan on a device that may have too little memory for it."""
+"""Encoding a scan on a device that may have too little memory for it, and not one too large."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -9,10 +10,12 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from caiseg.errors import InvalidInput
 from caiseg.grids import Shape
 from caiseg.interpolation import Box
 from caiseg.network import CAISeg
-from caiseg.patches import patch_boxes
+from caiseg.network_config import NetworkConfig
+from caiseg.patches import padded_size, patch_boxes
 from caiseg.tiling import EncodedTiles
 
 T = TypeVar("T")
@@ -65,7 +68,7 @@ class Attempt:
             self.patch_size,
             progress,
             dense=dense,
-            storage=torch.float16 if len(boxes) > 1 else torch.float32,
+            storage=_storage(boxes),
             first=first,
             preview=preview,
         )
@@ -93,6 +96,40 @@ def encode_within_memory(attempt: Attempt, encode: Callable[[Attempt], T]) -> T:
         attempt = _next(attempt, largest)
 
 
+def features_bytes(config: NetworkConfig, shape: Shape, patch_size: Shape) -> int:
+    """Bytes that an encoded scan holds on the model grid, known before it is encoded.
+
+    Args:
+        config: The network.
+        shape: Size ``(I, J, K)`` of the model grid.
+        patch_size: Largest patch ``(i, j, k)``.
+    """
+    strides = config.total_stride
+    boxes = patch_boxes(shape, patch_size, strides)
+    padded = sum(
+        math.prod(padded_size([part.stop - part.start for part in box], strides)) for box in boxes
+    )
+    cell = math.prod(config.strides[0])
+    values = config.base_channels * padded + config.feature_channels * padded // cell
+    logits = 4 * math.prod(shape) + 8 * padded
+    return _storage(boxes).itemsize * values + logits
+
+
+def check_room(config: NetworkConfig, shape: Shape, patch_size: Shape, max_bytes: int) -> None:
+    """Refuse a scan whose features take too much memory; see :func:`features_bytes`.
+
+    Raises:
+        InvalidInput: They take more than ``max_bytes``.
+    """
+    needed = features_bytes(config, shape, patch_size)
+    if needed > max_bytes:
+        raise InvalidInput(
+            f"At this model's voxel size the scan takes {needed / 2**30:.3g} GiB of memory, and "
+            f"{max_bytes / 2**30:.3g} GiB may be used for it; check the spacing in the scan's "
+            "header, or crop it around the region of interest."
+        )
+
+
 def lacks_memory(error: RuntimeError) -> bool:
     """Whether an error says that a device has too little memory.
 
@@ -103,6 +140,11 @@ def lacks_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(
         words in said for words in ("out of memory", "ALLOC_FAILED")
     )
+
+
+def _storage(boxes: Sequence[Box]) -> torch.dtype:
+    """Type that features are kept in: a scan of several patches in half precision."""
+    return torch.float16 if len(boxes) > 1 else torch.float32
 
 
 def _next(attempt: Attempt, largest: Shape) -> Attempt:

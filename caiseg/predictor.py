@@ -15,7 +15,7 @@ from torch import Tensor
 from caiseg.checkpoint import CheckpointInfo, load_checkpoint
 from caiseg.clicks import Click, check_inside
 from caiseg.coarse_prediction import ModelClicks, coarse_logits
-from caiseg.device_memory import Attempt, encode_within_memory
+from caiseg.device_memory import Attempt, check_room, encode_within_memory
 from caiseg.errors import InvalidInput
 from caiseg.grids import ScanGrids, Shape
 from caiseg.growing_mask import GrowingMask
@@ -223,6 +223,7 @@ class CAISegPredictor:
         *,
         first: Sequence[float] | None = None,
         preview: Callable[[Callable[[], npt.NDArray[np.bool_]]], object] | None = None,
+        max_bytes: int | None = None,
     ) -> EncodedScan:
         """Compute everything that does not depend on clicks.
 
@@ -233,11 +234,16 @@ class CAISegPredictor:
             preview: Called after each patch but the last, with a function that gives the first
                 mask ``(I, J, K)`` as far as it is known, not yet drawn to the scan's edges; only
                 asking for it costs time.
+            max_bytes: Scans whose features take more memory are refused; None for no such limit.
 
         Raises:
             InvalidInput: The scan is too large at this checkpoint's voxel size.
         """
         grids = ScanGrids.build(volume.reorientation.native, self.preprocessing.spacing)
+        if max_bytes is not None:
+            check_room(
+                self.network.config, grids.model.shape, self.preprocessing.patch_size, max_bytes
+            )
         image = preprocess(volume.data, grids.display, grids.model, self.preprocessing.modality)
         near = None if first is None else grids.display_to_model(first).tolist()
 

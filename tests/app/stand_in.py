@@ -57,6 +57,7 @@ class StandInPredictor:
         *,
         first: Sequence[float] = (),
         preview: Callable[[Callable[[], BoolArray]], object] = lambda mask: None,
+        max_bytes: int | None = None,
     ) -> Any:
         self.encoded.append(volume.name)
         self.begun_at = tuple(first)

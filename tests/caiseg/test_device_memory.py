@@ -9,8 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from caiseg import CAISegPredictor, Click, EncodedScan, Label, Volume, load_volume, predictor
-from caiseg.device_memory import Attempt, encode_within_memory
+from caiseg import (
+    CAISegPredictor,
+    Click,
+    EncodedScan,
+    InvalidInput,
+    Label,
+    Volume,
+    load_volume,
+    predictor,
+)
+from caiseg.device_memory import Attempt, encode_within_memory, features_bytes
 from caiseg.guided_filter import GuidedFilter, GuidedFilterConfig
 from caiseg.network import CAISeg
 from caiseg.tiling import EncodedTiles
@@ -131,6 +140,23 @@ def test_a_mask_that_grows_on_screen_ends_no_encoding_either(
     encoded = on_gpu.encode(volume, preview=look)
     assert len(looks) == 1, "once in smaller patches; on the CPU there is a single one"
     np.testing.assert_array_equal(encoded.first_mask, unhindered.first_mask)
+
+
+@pytest.mark.parametrize("patch_size", [(64, 64, 32), (32, 32, 16)])
+def test_a_scan_that_would_fill_the_memory_is_refused_before_it_is_encoded(
+    checkpoint: Path, volume: Volume, patch_size: tuple[int, int, int]
+) -> None:
+    made = CAISegPredictor.from_checkpoint(checkpoint)
+    made.preprocessing = made.preprocessing.model_copy(update={"patch_size": patch_size})
+    tiles = made.encode(volume).tiles
+    needed = features_bytes(made.network.config, tiles.shape, patch_size)
+    heads = sum(tile.features.head_features.nbytes for tile in tiles.tiles)
+    assert needed == tiles.nbytes - heads
+    made.encode(volume, max_bytes=needed)
+    begun: list[float] = []
+    with pytest.raises(InvalidInput, match="check the spacing"):
+        made.encode(volume, begun.append, max_bytes=needed - 1)
+    assert begun == []
 
 
 @pytest.mark.parametrize("step", [(CAISeg, "encode"), (EncodedTiles, "answer")])
