@@ -32,4 +32,5 @@ def progress_bar(console: Console, *, note: str = "", percent: bool = False) -> 
     ]
     if note:
         columns.insert(3, TextColumn(f"{{task.fields[{note}]}}"))
-    return Progress(*columns, console=console)
+    # A case may take longer than the half minute over which rich looks back by default.
+    return Progress(*columns, console=console, speed_estimate_period=3600)

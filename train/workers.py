@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -49,10 +48,10 @@ def map_in_workers(
 
 @contextmanager
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that share the processor's threads; leaving the block drops what has not begun."""
+    """Processes that share this one's threads; leaving the block drops what has not begun."""
     # Forked processes would inherit the locks of the threads that draw the progress bar.
     pool = ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_start, initargs=(workers,)
+        workers, get_context("spawn"), initializer=_start, initargs=(threads_of(workers),)
     )
     try:
         yield pool
@@ -60,9 +59,13 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _start(workers: int) -> None:
-    """Share the processor's threads, and leave Ctrl-C to the process that waits for this one."""
+def threads_of(workers: int) -> int:
+    """CPU threads of each of so many processes; all of this one's for a single one, or none."""
+    return max(1, torch.get_num_threads() // max(1, workers))
+
+
+def _start(threads: int) -> None:
+    """Compute with so many threads, and leave Ctrl-C to the process that waits for this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threads = max(1, (os.cpu_count() or 1) // workers)
     torch.set_num_threads(threads)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)

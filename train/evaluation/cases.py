@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,12 +15,24 @@ import torch
 from rich.console import Console
 
 from caiseg.errors import InvalidInput
+from train.circumstances import code_hash, libraries
+from train.evaluation.begun import begun
 from train.evaluation.progress import EvaluationProgress
 from train.evaluation.protocol import EvaluationProtocol, evaluate_case
 from train.evaluation.results import RoundRecord, read_results, write_results
 from train.evaluation.simulated_session import Method
 from train.files import CannotWrite
 from train.manifest import Case
+
+INTERRUPTED = "The evaluation was interrupted before this case was finished; go on with --resume."
+OUT_OF_MEMORY = (
+    "can't allocate memory",  # PyTorch in main memory
+    "not enough memory",  # the same on Windows
+    "out of memory",  # Apple's MPS, and CUDA outside of PyTorch's own allocator
+    "_ALLOC_FAILED",  # cuBLAS and cuDNN
+    "bad_alloc",  # C++, in SimpleITK for instance
+)
+"""What libraries say in a plain ``RuntimeError``."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,7 @@ class Evaluation:
         protocol: How it is clicked and judged.
         parts: Folder with one file per finished case.
         modality: The only modality that the method knows; ``None`` for any.
+        device: What it computes on.
     """
 
     method: Method[Any]
@@ -42,6 +56,7 @@ class Evaluation:
     protocol: EvaluationProtocol
     parts: Path
     modality: Literal["MR", "CT"] | None = None
+    device: str = "cpu"
 
     @property
     def rounds(self) -> int:
@@ -52,7 +67,7 @@ class Evaluation:
         """The file that keeps a case's rows; another one for other files or circumstances."""
         circumstances = [
             self.name, self.identity, self.protocol.model_dump(mode="json"), case.name,
-            case.patient, content,
+            case.patient, content, code_hash(), libraries(), self.device,
         ]  # fmt: skip
         key = hashlib.sha256(json.dumps(circumstances, sort_keys=True).encode()).hexdigest()
         return self.parts / f"{re.sub(r'[^A-Za-z0-9._-]', '_', case.name)[:80]}-{key[:16]}.csv"
@@ -85,18 +100,21 @@ class Outcome:
         records: Rows of the evaluated cases.
         content: Hash of the files of every evaluated case, by name.
         failed: Why the other cases could not be evaluated, by name.
+        interrupted: Whether cases are missing because a person stopped the run.
     """
 
     records: list[RoundRecord] = field(default_factory=list)
     content: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    interrupted: bool = False
 
     @classmethod
     def of(cls, outcomes: Iterable[CaseOutcome], cases: Sequence[Case]) -> Outcome:
-        """The outcomes of ``cases``, put in their order however they came about."""
+        """The outcomes of ``cases``, in their order; those without one were interrupted."""
         by_name = {outcome.case: outcome for outcome in outcomes}
-        together = cls()
-        for outcome in (by_name[case.name] for case in cases):
+        together = cls(interrupted=len(by_name) < len(cases))
+        for case in cases:
+            outcome = by_name.get(case.name, CaseOutcome(case.name, failure=INTERRUPTED))
             if outcome.failure:
                 together.failed[outcome.case] = outcome.failure
             else:
@@ -110,6 +128,8 @@ def run_cases(
 ) -> Outcome:
     """Evaluate cases one after the other; one that fails is named, and the rest goes on.
 
+    Ctrl-C ends it with what is finished.
+
     Args:
         evaluation: Method and protocol.
         cases: What to evaluate.
@@ -120,7 +140,10 @@ def run_cases(
         InvalidInput: Rows cannot be written.
     """
     outcomes = []
-    with EvaluationProgress(console, evaluation.name, len(cases), evaluation.rounds) as progress:
+    with (
+        EvaluationProgress(console, evaluation.name, len(cases), evaluation.rounds) as progress,
+        suppress(KeyboardInterrupt),
+    ):
         for case in cases:
             progress.begin(case.name)
             outcome = attempt(evaluation, case, resume=resume, step=progress.step)
@@ -141,7 +164,8 @@ def attempt(
     Args:
         evaluation: Method and protocol.
         case: The case.
-        resume: Keep the rows of an earlier run under the same circumstances.
+        resume: Keep the rows of an earlier run under the same circumstances, and give the case up
+            if such runs ended at it.
         step: Called after every round.
 
     Raises:
@@ -153,10 +177,11 @@ def attempt(
         kept = _kept(part) if resume else None
         if kept is not None:
             return CaseOutcome(case.name, tuple(kept), content, kept=True)
-        records = evaluate_case(
-            evaluation.method, evaluation.name, case, evaluation.protocol, step,
-            modality=evaluation.modality,
-        )  # fmt: skip
+        with begun(part, resume=resume):
+            records = evaluate_case(
+                evaluation.method, evaluation.name, case, evaluation.protocol, step,
+                modality=evaluation.modality,
+            )  # fmt: skip
         write_results(part, records)
     except CannotWrite:
         raise
@@ -199,6 +224,6 @@ def _kept(part: Path) -> list[RoundRecord] | None:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """PyTorch has a type for a full accelerator but only a message for full main memory."""
+    """Whether a library says that memory is full; few of them have a type for it."""
     full = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    return full or "can't allocate memory" in str(error)
+    return full or any(message in str(error) for message in OUT_OF_MEMORY)

@@ -24,6 +24,7 @@ from train.evaluation.report import figures, summary_table
 from train.evaluation.results import write_results, write_text
 from train.manifest import Case, read_manifest, select, split_hash
 from train.methods import LoadedMethod, load_method
+from train.workers import threads_of
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class EvaluateOptions:
         resume: Keep the cases that an earlier run finished under the same circumstances.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         method: Key of :data:`train.methods.METHODS`; that of the checkpoint when left out.
-        workers: Processes that share the cases; 0 evaluates them in this one.
+        workers: Processes that share the cases; 0 evaluates them in this one, which ends where the
+            kernel runs out of memory.
         devices: Processes of Fabric on each machine.
         nodes: Machines.
     """
@@ -71,6 +73,7 @@ def evaluate(options: EvaluateOptions, fabric: Fabric | None = None) -> dict[str
     Raises:
         InvalidInput: The checkpoint or the manifest cannot be used, or not one case could be
             evaluated.
+        KeyboardInterrupt: Ctrl-C ended it; what was finished is written, and the rest named.
     """
     cases = read_manifest(options.manifest)
     chosen = select(cases, options.split)
@@ -97,6 +100,8 @@ def evaluate(options: EvaluateOptions, fabric: Fabric | None = None) -> dict[str
     if fabric.is_global_zero:
         write_results(options.out / "results.csv", outcome.records)
         write_text(options.out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    if outcome.interrupted:
+        raise KeyboardInterrupt
     if not outcome.records:
         raise InvalidInput(
             f"None of the {len(chosen)} cases could be evaluated. "
@@ -129,7 +134,13 @@ def summarise(
         "method": loaded.name,
         "checkpoint": None
         if checkpoint is None
-        else {"file": checkpoint.name, "name": loaded.title, "sha256": loaded.identity},
+        else {
+            "file": checkpoint.name,
+            "name": loaded.title,
+            "sha256": loaded.identity,
+            "licence": loaded.licence,
+            "provenance": dict(loaded.provenance),
+        },
         "identity": loaded.identity,
         "data": {
             "manifest": options.manifest.name,
@@ -146,6 +157,7 @@ def summarise(
         "figures": figures(records, options.protocol.clicks) if records else None,
         "machine": {
             **machine(loaded.device),
+            "threads": threads_of(options.workers),
             # Cases that are evaluated at once slow each other down.
             "processes": options.devices * options.nodes * max(1, options.workers),
         },

@@ -10,13 +10,14 @@ import torch.distributed
 from lightning.fabric import Fabric
 from lightning.fabric.strategies.ddp import DDPStrategy
 
+from caiseg.errors import InvalidInput
 from caiseg.predictor import choose_device
 from train.evaluation.cases import Outcome
 from train.manifest import Case
 
 Item = TypeVar("Item")
 
-LONGEST_WAIT = timedelta(days=7)
+LONGEST_WAIT = timedelta(days=1)
 """How long a process that is done waits for the others; PyTorch's own limit is half an hour."""
 
 
@@ -51,17 +52,29 @@ def share(items: Sequence[Item], fabric: Fabric) -> list[Item]:
 
 
 def merged(outcome: Outcome, cases: Sequence[Case], fabric: Fabric) -> Outcome:
-    """The outcomes of all processes in the order of ``cases``, on each of them."""
+    """The outcomes of all processes in the order of ``cases``, on each of them.
+
+    Raises:
+        InvalidInput: Another process was lost, or is not done within :data:`LONGEST_WAIT`.
+    """
     if fabric.world_size == 1:
         return outcome
     parts: list[Outcome] = [Outcome()] * fabric.world_size
-    torch.distributed.all_gather_object(parts, outcome)
+    try:
+        torch.distributed.all_gather_object(parts, outcome)
+    except RuntimeError as error:
+        hours = LONGEST_WAIT.total_seconds() / 3600
+        raise InvalidInput(
+            f"Another process was lost, or was not done {hours:g} hours after this one; run the "
+            "same command again with --resume, which keeps what is finished."
+        ) from error
     order = {case.name: place for place, case in enumerate(cases)}
     together = Outcome()
     for part in parts:
         together.records += part.records
         together.content |= part.content
         together.failed |= part.failed
+        together.interrupted |= part.interrupted
     together.records.sort(key=lambda row: order[row.case])
     together.content = dict(sorted(together.content.items(), key=lambda item: order[item[0]]))
     together.failed = dict(sorted(together.failed.items(), key=lambda item: order[item[0]]))

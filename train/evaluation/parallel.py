@@ -6,11 +6,13 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
+from train.circumstances import device_name
 from train.evaluation.cases import CaseOutcome, Evaluation, Outcome, attempt
 from train.evaluation.progress import EvaluationProgress
 from train.evaluation.protocol import EvaluationProtocol
@@ -53,8 +55,9 @@ class Recipe:
     def evaluation_of(self, loaded: LoadedMethod) -> Evaluation:
         """The same with a method that has been loaded already."""
         return Evaluation(
-            loaded.method, loaded.name, loaded.identity, self.protocol, self.parts, loaded.modality
-        )
+            loaded.method, loaded.name, loaded.identity, self.protocol, self.parts,
+            loaded.modality, device_name(loaded.device),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,9 @@ class Attempt:
 def run_in_workers(
     recipe: Recipe, cases: Sequence[Case], *, workers: int, resume: bool, console: Console
 ) -> Outcome:
-    """Evaluate cases in several processes; one that fails or is lost is named.
+    """Evaluate cases in other processes; one that fails or is lost is named.
+
+    Ctrl-C ends it with what is finished, once the cases that were begun are.
 
     Args:
         recipe: Method and protocol.
@@ -91,10 +96,17 @@ def run_in_workers(
     """
     rounds = recipe.protocol.seeds * (recipe.protocol.clicks + 1)
     outcomes = []
-    with EvaluationProgress(console, recipe.name, len(cases), rounds) as progress:
+    left = [case.name for case in cases]
+    with (
+        EvaluationProgress(console, recipe.name, len(cases), rounds) as progress,
+        suppress(KeyboardInterrupt),
+    ):
+        progress.begin(", ".join(left[:workers]))
         for outcome in surviving(Attempt(recipe, resume), cases, workers):
             progress.end(worked=not (outcome.kept or outcome.failure))
             outcomes.append(outcome)
+            left.remove(outcome.case)
+            progress.begin(", ".join(left[:workers]))
     return Outcome.of(outcomes, cases)
 
 
@@ -103,26 +115,27 @@ def surviving(
 ) -> Iterator[CaseOutcome]:
     """Outcomes of all cases, as they come; a lost process costs one case and no more.
 
-    When a process is lost, so are the cases that the others were at, and it cannot be told whose
-    fault it was. The cases without outcome are then evaluated one at a time.
+    When one of several processes is lost, so are the cases that the others were at, and it cannot
+    be told whose fault it was. The cases without outcome are then evaluated one at a time.
 
     Args:
         work: Picklable.
         cases: What to evaluate.
         workers: Processes, at least one.
     """
-    lost: list[Case] = []
-    with worker_pool(workers) as pool:
-        for case, outcome in _finished(pool, work, cases):
-            if outcome is None:
-                lost.append(case)
-            else:
-                yield outcome
-    while lost:
+    one_by_one = list(cases) if workers == 1 else []
+    if workers > 1:
+        with worker_pool(workers) as pool:
+            for case, outcome in _finished(pool, work, cases):
+                if outcome is None:
+                    one_by_one.append(case)
+                else:
+                    yield outcome
+    while one_by_one:
         with worker_pool(1) as pool:
             broken = False
-            while lost and not broken:
-                case = lost.pop(0)
+            while one_by_one and not broken:
+                case = one_by_one.pop(0)
                 ((_, outcome),) = _finished(pool, work, [case])
                 broken = outcome is None
                 yield outcome or CaseOutcome(case.name, failure=LOST)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +37,8 @@ class LoadedMethod:
             its settings where it has none.
         device: Where it computes.
         title: What its checkpoint calls itself; empty without one.
+        licence: Of its weights; empty where nothing is known of it.
+        provenance: How its weights were made, as its checkpoint says.
         modality: The only modality that it knows; ``None`` for any.
     """
 
@@ -46,6 +48,8 @@ class LoadedMethod:
     device: torch.device
     title: str = ""
     modality: Literal["MR", "CT"] | None = None
+    licence: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

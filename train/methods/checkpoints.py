@@ -28,11 +28,12 @@ def load_caiseg(checkpoint: Path | None, device: str) -> LoadedMethod:
         InvalidInput: There is no usable checkpoint, or it is of another method.
     """
     path = require_checkpoint("caiseg", checkpoint)
-    _check_method("caiseg", path, read_description(path))
+    info = read_description(path)
+    _check_method("caiseg", path, info)
     predictor = CAISegPredictor.from_checkpoint(path, device)
     return LoadedMethod(
         "caiseg", predictor, predictor.checkpoint_hash, predictor.device,
-        predictor.info.name if predictor.info else "", predictor.preprocessing.modality,
+        info.name, predictor.preprocessing.modality, info.licence, info.provenance,
     )  # fmt: skip
 
 
@@ -49,8 +50,9 @@ def load_click_network(name: str, checkpoint: Path | None, device: str) -> Loade
     assert isinstance(network, ClickNetwork)
     predictor = ClickNetworkPredictor(network, info.preprocessing, chosen, info.guided_filter)
     return LoadedMethod(
-        name, predictor, file_hash(path), chosen, info.name, info.preprocessing.modality
-    )
+        name, predictor, file_hash(path), chosen, info.name, info.preprocessing.modality,
+        info.licence, info.provenance,
+    )  # fmt: skip
 
 
 def load_network(path: Path) -> tuple[Network, CheckpointInfo]:

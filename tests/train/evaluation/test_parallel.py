@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,13 +12,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from caiseg import Volume
 from tests.train.evaluation.test_evaluate import synthetic_case, write_manifest
-from train.evaluation.cases import CaseOutcome, run_cases
+from tests.train.scripted import HALF, Scripted, write_case
+from train.evaluation.cases import CaseOutcome, Evaluation, attempt, run_cases
 from train.evaluation.parallel import LOST, Recipe, run_in_workers, surviving
 from train.evaluation.protocol import EvaluationProtocol
 from train.evaluation.results import read_results
 from train.manifest import Case
 
+ROOT = Path(__file__).resolve().parents[3]
 TIMES = {"encode_seconds", "click_seconds"}
 
 
@@ -39,6 +43,66 @@ def test_a_lost_process_costs_the_case_that_it_was_at_and_no_other() -> None:
     lost = {name for name, outcome in outcomes.items() if outcome.failure == LOST}
     assert lost == {"large", "larger"}
     assert all(outcomes[name].content for name in ("one", "two", "three"))
+
+
+class Fatal(Scripted):
+    """Ends its process while it encodes."""
+
+    def encode(self, volume: Volume) -> str:
+        os._exit(9)
+
+
+def fatal(case: Case) -> CaseOutcome:
+    """A resumed evaluation of a case that is too large for the memory."""
+    parts = case.image.parent / "cases"
+    protocol = EvaluationProtocol(clicks=1)
+    method = Fatal([HALF]) if case.name == "large" else Scripted([HALF])
+    return attempt(Evaluation(method, "m", "weights", protocol, parts), case, resume=True)
+
+
+@pytest.mark.slow
+def test_a_case_that_ended_two_runs_is_named_by_the_third(tmp_path: Path) -> None:
+    cases = [write_case(tmp_path, name) for name in ("one", "large", "two")]
+    outcomes = {found.case: found for found in surviving(fatal, cases, workers=1)}
+    assert outcomes["large"].failure == LOST
+    assert outcomes["one"].content
+    assert outcomes["two"].content
+    (again,) = surviving(fatal, [cases[1]], workers=1)
+    assert again.failure == LOST
+    given_up = fatal(cases[1])
+    assert re.match(r"2 runs ended while .* delete cases/large-\w+\.begun", given_up.failure)
+    assert len(list((tmp_path / "cases").glob("*.begun"))) == 1
+
+
+LOSING = """
+import os, sys
+from types import SimpleNamespace
+import torch.distributed
+from train.evaluation.cases import Outcome
+from train.evaluation.machines import merged
+rank = int(sys.argv[1])
+torch.distributed.init_process_group(
+    "gloo", init_method="file://" + sys.argv[2], rank=rank, world_size=2
+)
+if rank == 1:
+    os._exit(9)
+merged(Outcome(), [], SimpleNamespace(world_size=2))
+"""
+
+
+@pytest.mark.slow
+def test_processes_do_not_wait_for_one_that_is_lost(tmp_path: Path) -> None:
+    first, lost = (
+        subprocess.Popen(
+            [sys.executable, "-c", LOSING, str(rank), str(tmp_path / "store")],
+            cwd=ROOT, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(2)
+    )  # fmt: skip
+    assert lost.wait() == 9
+    _, complaint = first.communicate()
+    assert "InvalidInput: Another process was lost" in complaint
+    lost.communicate()
 
 
 def test_workers_give_the_rows_of_one_process_and_name_what_fails(tmp_path: Path) -> None:
@@ -70,9 +134,8 @@ def test_two_processes_of_fabric_share_the_cases(tmp_path: Path) -> None:
         "--method", "graph_cuts", "--clicks", "1", "--device", "cpu", "--threads", "1",
         "--devices", "2", "--out", tmp_path / "out",
     ]  # fmt: skip
-    root = Path(__file__).resolve().parents[3]
     done = subprocess.run(
-        [str(word) for word in command], cwd=root, capture_output=True, text=True, check=False
+        [str(word) for word in command], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     rows = read_results(tmp_path / "out" / "results.csv")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from caiseg import InvalidInput, Label
+from caiseg import Click, InvalidInput, Label
 from tests.train.scripted import HALF, LESION, NOTHING, SHAPE, SPACING, Scripted, block, write_case
+from train.click_simulation import Mask
+from train.evaluation import simulated_session
 from train.evaluation.protocol import EvaluationProtocol, evaluate_case
 from train.evaluation.results import RoundRecord, read_results, write_results
 from train.evaluation.simulated_session import ClickRule
@@ -117,6 +121,24 @@ def test_all_seeds_share_one_encoding(tmp_path: Path) -> None:
     assert len(method.encoded) == 1
     assert len({row.encode_seconds for row in rows}) == 1
     assert [(row.seed, row.round) for row in rows] == [(s, r) for s in range(4) for r in (0, 1)]
+
+
+def test_only_the_method_s_own_time_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+
+    class Slow(Scripted):
+        def segment(self, *words: Any) -> SimpleNamespace:
+            clock[0] += 1
+            return super().segment(*words)
+
+    def choose(_: Mask, __: Mask) -> Click:
+        clock[0] += 100
+        return Click((3, 3, 3), Label.FOREGROUND)
+
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    rounds = list(simulated_session.simulate(Slow([HALF]), "scan", LESION, choose, clicks=3))
+    assert [answer.seconds for answer in rounds] == [1, 1, 1, 1]
+    assert clock[0] == 304
 
 
 def test_rows_survive_the_file(tmp_path: Path) -> None:
