@@ -33,6 +33,9 @@ def ablate_command(
     accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that prepare samples.")] = 1,
+    case_workers: Annotated[
+        int, typer.Option(min=0, help="Processes that share the cases of an evaluation.")
+    ] = 1,
 ) -> None:
     """Train and evaluate variants of a config with one budget, and compare them."""
     torch.set_num_threads(threads or os.cpu_count() or 1)
@@ -41,6 +44,7 @@ def ablate_command(
             config=config, manifest=manifest, out=out, overrides=override or (),
             studies=studies, names=study or (), seeds=seeds, split=split,
             protocol=EvaluationProtocol(clicks=clicks), accelerator=accelerator, workers=workers,
+            case_workers=case_workers,
         )
     )  # fmt: skip
     for name, comparison in comparisons.items():

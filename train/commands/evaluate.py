@@ -9,12 +9,18 @@ from typing import Annotated
 import torch
 import typer
 
-from train.commands.target_options import CHANNEL_HELP, LABEL_HELP
+from train.commands.evaluation_options import (
+    CHANNEL_HELP,
+    LABEL_HELP,
+    RULE_HELP,
+    SEEDS_HELP,
+    WORKERS_HELP,
+)
 from train.evaluation.choice import choose_methods, target_of
 from train.evaluation.evaluate import EvaluateOptions, evaluate
 from train.evaluation.machines import launch
 from train.evaluation.protocol import EvaluationProtocol
-from train.evaluation.simulated_session import ClickRule
+from train.evaluation.rules import Rules, chosen_protocols, folders
 from train.evaluation.target import AskedTarget
 from train.methods import METHODS
 
@@ -35,12 +41,8 @@ def evaluate_command(
     ] = None,
     split: Annotated[str, typer.Option(help="Which cases of the manifest.")] = "val",
     clicks: Annotated[int, typer.Option(min=0, help="Most clicks per case.")] = 20,
-    rule: Annotated[
-        ClickRule, typer.Option(help="Click the largest error at its centre or anywhere in it.")
-    ] = ClickRule.CENTRE,
-    seeds: Annotated[
-        int, typer.Option(min=1, help="Sessions per case under the random rule.")
-    ] = 10,
+    rule: Annotated[Rules | None, typer.Option(help=RULE_HELP)] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help=SEEDS_HELP)] = None,
     surface_round: Annotated[
         list[int] | None,
         typer.Option(
@@ -54,28 +56,27 @@ def evaluate_command(
     resume: Annotated[bool, typer.Option(help="Keep the cases that are finished.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 for all.")] = 0,
-    workers: Annotated[
-        int, typer.Option(min=0, help="Processes that share the cases; 0 for this one alone.")
-    ] = 0,
+    workers: Annotated[int, typer.Option(min=0, help=WORKERS_HELP)] = 1,
     devices: Annotated[int, typer.Option(min=1, help="Fabric processes on this machine.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines.")] = 1,
 ) -> None:
     """Judge methods on labelled scans with simulated clicks, the same for each of them."""
     torch.set_num_threads(threads or os.cpu_count() or 1)
     protocol = EvaluationProtocol(
-        clicks=clicks, rule=rule, seeds=seeds if rule is ClickRule.RANDOM else 1,
-        surface_rounds=tuple(surface_round) if surface_round else None,
-    )  # fmt: skip
+        clicks=clicks, surface_rounds=tuple(surface_round) if surface_round else None
+    )
+    protocols = chosen_protocols(protocol, rule, seeds)
     chosen = choose_methods(method or (), checkpoint or ())
-    protocol = protocol.aimed_at(target_of(chosen, AskedTarget(label, channel)))
+    target = target_of(chosen, AskedTarget(label, channel))
     fabric = launch(device, devices, nodes)
     for name, weights in chosen:
-        folder = out / name if len(chosen) > 1 else out
-        evaluate(
-            EvaluateOptions(
-                weights, manifest, split, folder, protocol, resume, device, name, workers,
-                devices, nodes,
-            ),
-            fabric,
-        )  # fmt: skip
-        typer.echo(f"{folder / 'results.csv'} and {folder / 'summary.json'}")
+        own = out / name if len(chosen) > 1 else out
+        for folder, protocol in folders(own, protocols):
+            evaluate(
+                EvaluateOptions(
+                    weights, manifest, split, folder, protocol.aimed_at(target), resume, device,
+                    name, workers, devices, nodes,
+                ),
+                fabric,
+            )  # fmt: skip
+            typer.echo(f"{folder / 'results.csv'} and {folder / 'summary.json'}")

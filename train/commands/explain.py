@@ -9,7 +9,7 @@ from typing import Annotated
 import torch
 import typer
 
-from train.commands.target_options import CHANNEL_HELP, LABEL_HELP
+from train.commands.evaluation_options import CHANNEL_HELP, LABEL_HELP
 from train.evaluation.target import AskedTarget
 from train.explanation.explain import ExplainOptions, explain
 

@@ -15,9 +15,10 @@ from rich.console import Console
 from caiseg.checkpoint import read_description
 from caiseg.errors import InvalidInput
 from train.comparison.comparison import Comparison, compare_methods
-from train.comparison.method_results import MethodResults, Session, read_method_results
+from train.comparison.method_results import MethodResults, read_method_results
 from train.comparison.page import Part, write_report
 from train.comparison.studies import FULL, STUDIES, Study, Variant, read_studies
+from train.comparison.trainings import merged
 from train.comparison.written import write_numbers
 from train.config import ExperimentConfig, load_config
 from train.evaluation.evaluate import EvaluateOptions, evaluate
@@ -45,6 +46,7 @@ class AblateOptions:
         protocol: How; which lesion and which volume of 4-D scans are the config's own.
         accelerator: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         workers: Processes that prepare samples.
+        case_workers: Processes that share the cases of an evaluation.
     """
 
     config: str
@@ -58,6 +60,7 @@ class AblateOptions:
     protocol: EvaluationProtocol = field(default_factory=EvaluationProtocol)
     accelerator: str = "auto"
     workers: int = 1
+    case_workers: int = 0
 
 
 def ablate(options: AblateOptions) -> dict[str, Comparison]:
@@ -148,32 +151,13 @@ class _Run:
             EvaluateOptions(
                 self.checkpoint, options.manifest, options.split, self.folder / "evaluation",
                 options.protocol, resume=True, device=options.accelerator,
+                workers=options.case_workers,
             )
         )  # fmt: skip
 
     def results(self) -> MethodResults:
         """What the evaluation wrote."""
         return read_method_results(self.folder / "evaluation", self.variant.label)
-
-
-def merged(label: str, trainings: Sequence[MethodResults]) -> MethodResults:
-    """Several trainings of one variant as one method, each session a seed of its case.
-
-    Cases that one of the trainings failed on are left out, and named once.
-    """
-    common = set.intersection(*(set(training.cases) for training in trainings))
-    sessions: dict[tuple[str, int], Session] = {}
-    for number, training in enumerate(trainings):
-        for (case, seed), rows in training.sessions.items():
-            if case in common:
-                sessions[case, number * len(training.seeds) + seed] = rows
-    failures = {item.case: item for training in trainings for item in training.summary.failed}
-    first = trainings[0].summary
-    protocol = first.settings.model_copy(update={"seeds": len(trainings) * first.settings.seeds})
-    summary = first.model_copy(
-        update={"settings": protocol, "failed": tuple(failures.values()), "checkpoint": None}
-    )
-    return MethodResults(label, dict(sorted(sessions.items())), summary)
 
 
 def _runs(variants: Iterable[Variant], options: AblateOptions, seed: int) -> list[_Run]:

@@ -31,7 +31,7 @@ class Cell:
     """One method under one measure.
 
     Attributes:
-        values: ``(cases, seeds)``.
+        values: ``(cases, seeds)``, or trainings where a method was trained several times.
         spread: Mean, standard deviations and interval.
         place: 1 for the best method; equal means share a place.
         failure_rate: Share of sessions that never reached the target of a count of clicks.
@@ -123,10 +123,6 @@ class Comparison:
         """How many tests Holm's correction counts."""
         return sum(cell.p_holm is not None for cell in self.cells.values())
 
-    def measures(self, *, tested: bool) -> list[Measure]:
-        """Measures of the tested or of the other tables."""
-        return [item for table in self.tables if table.tested == tested for item in table.measures]
-
 
 def compare_methods(methods: Sequence[MethodResults], reference: str | None = None) -> Comparison:
     """Compare methods that were evaluated on the same data under the same protocol.
@@ -159,7 +155,7 @@ def compare_methods(methods: Sequence[MethodResults], reference: str | None = No
     for table in tables:
         # Dice after the last click stands in two tables, and its test in the first of them.
         for measure in (item for item in table.measures if (labels[0], item.key) not in cells):
-            row = _cells(methods, measure, common, tested=table.tested)
+            row = _cells(methods, measure, common, tested=table.tested and measure.tested)
             cells |= {(label, measure.key): cell for label, cell in row.items()}
     return Comparison(
         methods=methods,
@@ -220,8 +216,15 @@ def _cells(
 
 
 def _values(method: MethodResults, measure: Measure, cases: Sequence[str]) -> Values:
+    """One value per case and repeat, the mean of the repeat's sessions."""
     return np.array(
-        [[measure.value(method.sessions[case, seed]) for seed in method.seeds] for case in cases]
+        [
+            [
+                np.mean([measure.value(method.sessions[case, seed]) for seed in repeat])
+                for repeat in method.repeats
+            ]
+            for case in cases
+        ]
     )
 
 

@@ -47,6 +47,9 @@ class Weights(_Part):
 
     file: str = ""
     sha256: str = ""
+    licence: str = ""
+    provenance: dict[str, Any] = {}
+    """How they were made, as the checkpoint says: config, epochs, hours, command, commit."""
 
 
 class EvaluationSummary(_Part):
@@ -68,12 +71,16 @@ class MethodResults:
     Attributes:
         label: What the method is called in the comparison.
         sessions: Rows of every case and seed, by round; all of ``clicks + 1`` rows.
-        summary: Where they come from.
+        summary: Where they come from; of several trainings, the first one's.
+        weights: Of every training; none for a method without any.
+        trainings: How many there are, each with the same number of seeds, one after the other.
     """
 
     label: str
     sessions: dict[tuple[str, int], Session]
     summary: EvaluationSummary
+    weights: tuple[Weights, ...] = ()
+    trainings: int = 1
 
     @property
     def cases(self) -> list[str]:
@@ -84,6 +91,12 @@ class MethodResults:
     def seeds(self) -> list[int]:
         """Seeds of every case, sorted."""
         return sorted({seed for _, seed in self.sessions})
+
+    @property
+    def repeats(self) -> list[list[int]]:
+        """Seeds by what their spread is taken over: trainings, or single seeds of one training."""
+        each = len(self.seeds) // self.trainings if self.trainings > 1 else 1
+        return [self.seeds[start : start + each] for start in range(0, len(self.seeds), each)]
 
     @property
     def lesion_ml(self) -> dict[str, float]:
@@ -103,6 +116,12 @@ def read_method_results(folder: Path, label: str | None = None) -> MethodResults
     """
     summary_path, rows_path = folder / "summary.json", folder / "results.csv"
     if not (summary_path.is_file() and rows_path.is_file()):
+        if (folder / "cases").is_dir():
+            finished = len(list((folder / "cases").glob("*.csv")))
+            raise InvalidInput(
+                f"The evaluation in {folder} ended after {finished} cases; run it again with "
+                "--resume, which keeps them."
+            )
         raise InvalidInput(
             f"{folder} holds no summary.json and results.csv; name a folder that "
             "python -m train evaluate wrote."
@@ -114,10 +133,17 @@ def read_method_results(folder: Path, label: str | None = None) -> MethodResults
             f"{summary_path} is not the summary of an evaluation by this version; evaluate again."
         ) from error
     records = read_results(rows_path)
+    if not records and summary.failed:
+        raise InvalidInput(
+            f"None of its {summary.data.cases} cases could be evaluated. {summary.failed[0].reason}"
+        )
     if not records:
         raise InvalidInput(f"{rows_path} holds no case; evaluate again and see why cases failed.")
     return MethodResults(
-        label or summary.method, grouped(records, summary.settings, rows_path), summary
+        label or summary.method,
+        grouped(records, summary.settings, rows_path),
+        summary,
+        () if summary.checkpoint is None else (summary.checkpoint,),
     )
 
 

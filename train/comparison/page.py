@@ -8,13 +8,14 @@ from pathlib import Path
 
 from train.comparison.comparison import Comparison
 from train.comparison.gallery import Gallery
+from train.comparison.how_made import weights_table
+from train.comparison.notes import method_notes
 from train.comparison.plots import figures_of
 from train.comparison.tables import (
     TextTable,
     case_table,
     click_table,
     difference_tables,
-    method_notes,
     score_tables,
     verdict,
 )
@@ -67,6 +68,11 @@ class Part:
     def differences(self) -> list[TextTable]:
         """Every method against the reference."""
         return difference_tables(self.comparison)
+
+    @property
+    def weights(self) -> TextTable | None:
+        """How the weights were made; ``None`` without any."""
+        return weights_table(self.comparison)
 
     @property
     def cases(self) -> TextTable:

@@ -109,7 +109,10 @@ def mean_band(cases: Values) -> tuple[Values, Values]:
 
 
 def paired_test(method: Values, reference: Values) -> PairedTest:
-    """Compare two methods on the same cases, ``(cases, seeds)`` each, rows in the same order."""
+    """Compare two methods on the same cases, ``(cases, seeds)`` each, rows in the same order.
+
+    Their numbers of seeds may differ.
+    """
     difference = method.mean(axis=1) - reference.mean(axis=1)
     return PairedTest(
         difference=float(difference.mean()),

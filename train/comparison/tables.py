@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from train.comparison.comparison import SIGNIFICANT, Cell, Comparison
+from train.comparison.comparison import Cell, Comparison
 from train.comparison.measures import Measure, clicks
-from train.comparison.statistics import CONFIDENCE, RESAMPLES, Interval, smallest_p
+from train.comparison.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,15 @@ def difference_tables(comparison: Comparison) -> list[TextTable]:
     return [
         TextTable(
             f"{table.title}: difference from {comparison.reference}",
-            [item.name for item in table.measures],
-            _rows(comparison, others, table.measures, _difference_cell, ranked=False),
+            [item.name for item in table.measures if item.tested],
+            _rows(
+                comparison, others, tuple(item for item in table.measures if item.tested),
+                _difference_cell, ranked=False,
+            ),
         )
         for table in comparison.tables
         if table.tested
-    ]
+    ]  # fmt: skip
 
 
 def click_table(comparison: Comparison) -> TextTable:
@@ -117,7 +120,7 @@ def verdict(comparison: Comparison) -> str:
     mine = comparison.cells[comparison.reference, measure.key]
     reached = (
         f"{comparison.reference} reaches a Dice of {measure.format(mine.spread.mean)} % after "
-        f"{clicks(last)} ({_cases(len(comparison.cases))})."
+        f"{clicks(last)} ({case_count(len(comparison.cases))})."
     )
     others = comparison.labels[1:]
     if not others:
@@ -137,57 +140,6 @@ def verdict(comparison: Comparison) -> str:
         return f"{sentence}; one case allows no test."
     kind = "significant" if cell.differs else "not significant"
     return f"{sentence}, a difference that is {kind} (p {_p(cell.p_holm)} after correction)."
-
-
-def method_notes(comparison: Comparison) -> list[str]:
-    """How to read the numbers, and under which reservations."""
-    cases, seeds = len(comparison.cases), len(comparison.methods[0].seeds)
-    notes = [
-        f"Mean ± standard deviation over {_cases(cases)} (sample standard deviation, divisor "
-        "n − 1)" + (f", each case averaged over its {seeds} seeds first; “seeds ±” is the standard "
-        "deviation of the seeds' means." if seeds > 1 else "."),
-        f"NoC@x: clicks until Dice reaches x %, {comparison.protocol.clicks} where it never does; "
-        "“failed” is the share of sessions that never do.",
-        f"Brackets hold {CONFIDENCE:.0%} confidence intervals of the mean: BCa bootstrap over "
-        f"cases, {RESAMPLES} resamples with a fixed seed.".replace("95%", "95 %"),
-    ]  # fmt: skip
-    if len(comparison.methods) > 1:
-        notes.append("Bold: best mean. Underlined: second best.")
-        if comparison.tests:
-            notes.append(
-                f"* differs from {comparison.reference}: two-sided Wilcoxon signed-rank test over "
-                f"cases, p < {SIGNIFICANT:g} after Holm's correction for all "
-                f"{comparison.tests} tests of this comparison."
-            )
-    return notes + _reservations(comparison)
-
-
-def _reservations(comparison: Comparison) -> list[str]:
-    notes = [f"{label} is not compared: {why}" for label, why in comparison.absent.items()]
-    cases = len(comparison.cases)
-    if cases == 1:
-        notes.append("One case alone has no spread, and nothing can be tested on it.")
-    elif comparison.tests and smallest_p(cases) >= SIGNIFICANT:
-        notes.append(
-            f"{cases} cases cannot show a significant difference, however large it is: the "
-            f"smallest p of the test is {smallest_p(cases):.3g}."
-        )
-    if comparison.patients < cases:
-        notes.append(
-            f"The {cases} cases come from {comparison.patients} patients; intervals and tests take "
-            "cases for independent, so they look surer than they are."
-        )
-    if cases < comparison.attempted:
-        notes.append(
-            f"{comparison.attempted - cases} of {comparison.attempted} cases are left out for all "
-            "methods because one of them failed on it:"
-        )
-        notes += [
-            f"{label} failed on {case}: {reason}"
-            for label, failed in comparison.left_out.items()
-            for case, reason in failed.items()
-        ]
-    return notes
 
 
 def _rows(
@@ -258,5 +210,6 @@ def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.1f}"
 
 
-def _cases(count: int) -> str:
+def case_count(count: int) -> str:
+    """A number of cases in words."""
     return "1 case" if count == 1 else f"{count} cases"

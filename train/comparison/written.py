@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from train.comparison.comparison import Cell, Comparison
+from train.comparison.how_made import command_lines, weights_table, without_experiment
+from train.comparison.notes import method_notes
 from train.comparison.statistics import CONFIDENCE, RESAMPLES, SEED
 from train.comparison.tables import (
     TextCell,
     TextTable,
     click_table,
     difference_tables,
-    method_notes,
     score_tables,
     verdict,
 )
@@ -54,6 +55,8 @@ def markdown(comparison: Comparison, title: str) -> str:
     if differences := difference_tables(comparison):
         parts.append("## Differences")
         parts += [_markdown_table(table) for table in differences]
+    if (weights := weights_table(comparison)) is not None:
+        parts += ["## How the weights were made", _markdown_table(weights)]
     parts.append("## How to read this")
     parts.append("\n".join(f"- {_escaped(note)}" for note in method_notes(comparison)))
     parts.append("## Where it comes from")
@@ -73,16 +76,16 @@ def provenance_lines(comparison: Comparison) -> list[str]:
     ]
     for method in comparison.methods:
         summary = method.summary
-        weights = ""
-        if summary.checkpoint is not None and summary.checkpoint.sha256:
-            weights = f", {summary.checkpoint.file} (sha256 {summary.checkpoint.sha256[:16]})"
+        weights = "".join(
+            f", {found.file} (sha256 {found.sha256[:16]})" for found in method.weights
+        )
         machine = summary.machine
         lines.append(
             f"{method.label}: method {summary.method}{weights}; code "
             f"{summary.versions.get('commit', 'unknown')}; on {machine.get('device', 'unknown')}, "
             f"{machine.get('processor', 'unknown')}, {machine.get('threads', '?')} threads."
         )
-    return lines
+    return lines + command_lines(comparison)
 
 
 def compact_summary(comparison: Comparison) -> dict[str, Any]:
@@ -108,7 +111,8 @@ def compact_summary(comparison: Comparison) -> dict[str, Any]:
         "methods": {
             method.label: {
                 "method": method.summary.method,
-                "checkpoint": method.summary.checkpoint and method.summary.checkpoint.model_dump(),
+                "trainings": method.trainings,
+                "weights": [without_experiment(weights) for weights in method.weights],
                 "machine": method.summary.machine,
                 "versions": method.summary.versions,
                 "clicks": asdict(comparison.shares[method.label]),

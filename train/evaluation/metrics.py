@@ -125,6 +125,17 @@ def number_of_clicks(dice_by_clicks: Sequence[float], target: float) -> int | No
     return None
 
 
+def mean_over_clicks(dice_by_clicks: Sequence[float]) -> float:
+    """Mean height of the curve of Dice against clicks: its area over the number of clicks.
+
+    Args:
+        dice_by_clicks: Dice after 0, 1, 2, ... clicks; a single value is its own mean.
+    """
+    inner = sum(dice_by_clicks) - (dice_by_clicks[0] + dice_by_clicks[-1]) / 2
+    clicks = len(dice_by_clicks) - 1
+    return inner / clicks if clicks else dice_by_clicks[0]
+
+
 def _distances(from_edges: Mask, to_edges: Mask, spacing: Spacing) -> npt.NDArray[np.float64]:
     """Distance in mm of every voxel of one surface to the nearest voxel of the other."""
     distances = get_surface_distance(from_edges, to_edges, spacing=spacing)

@@ -47,6 +47,11 @@ class EvaluationProtocol(BaseModel):
         """The same protocol for another lesion or another volume of the scans."""
         return self.model_copy(update=dict(target))
 
+    @property
+    def target(self) -> Target:
+        """Which lesion in which volume."""
+        return Target(label_values=self.label_values, channel=self.channel)
+
     def load(self, case: Case) -> tuple[Volume, Mask]:
         """The scan and its lesion, both on the display grid.
 

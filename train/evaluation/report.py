@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.table import Table
 
-from train.evaluation.metrics import number_of_clicks
+from train.evaluation.metrics import mean_over_clicks, number_of_clicks
 from train.evaluation.results import RoundRecord
 
 DICE_ROUNDS = (0, 1, 2, 3, 5, 10, 20)
@@ -34,8 +34,8 @@ def figures(records: Sequence[RoundRecord], clicks: int) -> dict[str, Any]:
         clicks: Clicks of the protocol, which NoC counts when a target is never reached.
 
     Returns:
-        A JSON document: ``dice`` by clicks, ``rounds`` with all metrics, ``noc``, ``clicks``,
-        ``seconds``.
+        A JSON document: ``dice`` by clicks, ``dice_over_clicks`` (the area under its curve),
+        ``rounds`` with all metrics, ``noc``, ``clicks``, ``seconds``.
     """
     sessions = _sessions(records)
     seeds = len({seed for _, seed in sessions})
@@ -51,6 +51,9 @@ def figures(records: Sequence[RoundRecord], clicks: int) -> dict[str, Any]:
     return {
         "dice": {str(count): at_round(count, "dice") for count in shown},
         "dice_by_clicks": [at_round(count, "dice")["mean"] for count in range(clicks + 1)],
+        "dice_over_clicks": over_sessions(
+            lambda session: mean_over_clicks([row.dice for row in session])
+        ),
         "rounds": {
             str(count): {metric: at_round(count, metric) for metric in ROUND_METRICS}
             for count in measured
@@ -112,6 +115,7 @@ def summary_table(summary: dict[str, Any]) -> Table:
         table.add_column(heading, justify="left" if not heading else "right")
     for count, value in found["dice"].items():
         _add(table, f"Dice, {_clicks(count)}", value, ".3f")
+    _add(table, "Dice, mean over clicks", found["dice_over_clicks"], ".3f")
     table.add_section()
     for target, noc in found["noc"].items():
         _add(table, f"NoC@{target} ({noc['failure_rate']:.0%} failed)", noc, ".1f")

@@ -49,6 +49,7 @@ def write_folder(
     content: str = "files",
     failed: Mapping[str, str] | None = None,
     sha256: str | None = None,
+    provenance: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Path:
     """A result folder as an evaluation writes it."""
@@ -61,7 +62,14 @@ def write_folder(
     named = content + ",".join(sorted(curves))
     summary = {
         "method": method,
-        "checkpoint": None if sha256 is None else {"file": f"{method}.pt", "sha256": sha256},
+        "checkpoint": None
+        if sha256 is None
+        else {
+            "file": f"{method}.pt",
+            "sha256": sha256,
+            "licence": "CC BY 4.0",
+            "provenance": dict(provenance or {}),
+        },
         "data": {
             "manifest": "cases.csv",
             "split": "val",

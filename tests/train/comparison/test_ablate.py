@@ -12,9 +12,10 @@ from caiseg import InvalidInput
 from caiseg.checkpoint import read_description
 from tests.train.comparison.made_up_results import curves, write_folder
 from tests.train.small_experiment import write_experiment, write_manifest
-from train.comparison.ablate import AblateOptions, _Run, ablate, merged
+from train.comparison.ablate import AblateOptions, _Run, ablate
 from train.comparison.method_results import read_method_results
 from train.comparison.studies import FULL, STUDIES, read_studies
+from train.comparison.trainings import merged
 from train.config import load_config
 from train.config_document import CONFIG_FOLDER
 from train.evaluation.protocol import EvaluationProtocol
@@ -71,7 +72,7 @@ def test_trainings_become_seeds_of_their_cases(tmp_path: Path) -> None:
     assert (both.label, both.cases, both.seeds) == ("one head", ["case0", "case2"], [0, 1])
     assert [row.dice for row in both.sessions["case2", 0]] == pytest.approx(first["case2"][0])
     assert [row.dice for row in both.sessions["case2", 1]] == pytest.approx(second["case2"][0])
-    assert both.summary.settings.seeds == 2
+    assert (both.trainings, both.repeats) == (2, [[0], [1]])
     assert [item.case for item in both.summary.failed] == ["case1"]
 
 

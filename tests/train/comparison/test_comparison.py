@@ -12,9 +12,10 @@ from caiseg import InvalidInput
 from tests.train.comparison.made_up_results import curves, write_folder
 from train.comparison.comparison import Comparison, compare_methods
 from train.comparison.method_results import read_method_results
+from train.comparison.notes import method_notes
 from train.comparison.statistics import holm, wilcoxon_p
-from train.comparison.tables import TextCell, difference_tables, method_notes, score_tables, verdict
-from train.evaluation.metrics import number_of_clicks
+from train.comparison.tables import TextCell, difference_tables, score_tables, verdict
+from train.evaluation.metrics import mean_over_clicks, number_of_clicks
 
 
 def compared(*folders: Path, reference: str | None = None) -> Comparison:
@@ -44,6 +45,9 @@ def test_every_number_follows_from_the_rows(tmp_path: Path) -> None:
     assert found.test is not None
     assert found.test.difference == pytest.approx((last[:, 1] - last[:, 0]).mean())
     assert found.test.p == pytest.approx(wilcoxon_p(last[:, 1] - last[:, 0]))
+    over = comparison.cells["ritm3d", "dice_over_clicks"]
+    areas = [mean_over_clicks(other[case][0]) for case in sorted(other)]
+    assert over.spread.mean == pytest.approx(np.mean(areas))
     counts = [number_of_clicks(other[case][0], 0.8) for case in sorted(other)]
     noc = comparison.cells["ritm3d", "noc_80"]
     assert noc.spread.mean == pytest.approx(np.mean([5 if c is None else c for c in counts]))
@@ -59,6 +63,27 @@ def test_the_correction_counts_every_test_of_the_comparison(tmp_path: Path) -> N
     assert comparison.tests == len(tested) == 2 * 10
     raw = [found.test.p for found in tested if found.test is not None and found.test.p is not None]
     assert [found.p_holm for found in tested] == pytest.approx(holm(raw))
+
+
+def test_what_follows_from_dice_alone_takes_no_test(tmp_path: Path) -> None:
+    comparison = three_methods(tmp_path)
+    assert comparison.cells["ritm3d", "jaccard_after_5"].test is None
+    assert cell(comparison, 0, "ritm3d", "Jaccard, %").text
+    agreement, on_the_way = difference_tables(comparison)
+    assert "Jaccard, %" not in agreement.headings
+    assert on_the_way.headings[0] == "mean Dice over 0 to 5 clicks, %"
+    assert comparison.cells["ritm3d", "dice_over_clicks"].test is not None
+
+
+def test_intervals_of_few_differences_are_said_to_be_unstable(tmp_path: Path) -> None:
+    mine = curves(0)
+    other = {case: seeds for case, seeds in mine.items()}
+    other["case1"] = [[*mine["case1"][0][:-1], 0.99]]
+    comparison = compared(
+        write_folder(tmp_path / "a", "caiseg", mine), write_folder(tmp_path / "b", "vnet", other)
+    )
+    (note,) = (text for text in method_notes(comparison) if "unstable" in text)
+    assert note.startswith("Fewer than 5 cases differ in vnet: Dice, % (1), ")
 
 
 def test_seeds_are_averaged_before_cases_are_compared(tmp_path: Path) -> None:
@@ -98,10 +123,11 @@ def test_a_clear_difference_is_marked_and_stated(tmp_path: Path) -> None:
     )
     assert cell(comparison, 0, "vnet", "Dice, %").differs
     assert not cell(comparison, 0, "caiseg", "Dice, %").differs
-    (agreement, clicks_needed) = difference_tables(comparison)
+    (agreement, on_the_way) = difference_tables(comparison)
     assert [label for label, _ in agreement.rows] == ["vnet"]
     assert agreement.rows[0][1][0].text.startswith("−")
-    assert clicks_needed.rows[0][1][0].text.startswith("+")
+    assert on_the_way.rows[0][1][0].text.startswith("−")
+    assert on_the_way.rows[0][1][1].text.startswith("+")
     assert "a difference that is significant" in verdict(comparison)
 
 

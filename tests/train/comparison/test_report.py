@@ -18,8 +18,9 @@ from tests.networks import write_small_checkpoint
 from tests.train.command_line import run_train
 from tests.train.comparison.made_up_results import curves, write_folder
 from tests.train.scripted import write_case
-from train.comparison.compare import CompareOptions, compare, named_folder, named_method
+from train.comparison.compare import CompareOptions, compare, named_folders, named_method
 from train.comparison.gallery import clicks_of, telling_cases
+from train.comparison.gathered import ResultFolders
 from train.comparison.method_results import read_method_results
 from train.drawing.slices import draw_slice, grey, view_of
 from train.drawing.static_figure import find_browser
@@ -27,7 +28,7 @@ from train.manifest import write_manifest
 
 
 def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path, status: int = 0) -> None:
-    words = ("compare", *arguments, "--threads", "1", "--device", "cpu")
+    words = ("compare", *arguments, "--threads", "1", "--device", "cpu", "--workers", "0")
     run_train(monkeypatch, *words, status=status)
 
 
@@ -37,14 +38,14 @@ def test_the_numbers_are_written_for_people_and_for_programs(tmp_path: Path) -> 
         for seed, name in enumerate(("caiseg", "ritm3d"))
     ]
     out = tmp_path / "out"
-    comparison = compare(CompareOptions([(None, folder) for folder in folders], out))
+    comparison = compare(CompareOptions([ResultFolders([folder]) for folder in folders], out))
     compact = json.loads((out / "comparison.json").read_text())
     for label in comparison.labels:
         expected = comparison.cells[label, "dice_after_5"].spread.mean
         kept = compact["methods"][label]
         assert kept["measures"]["dice_after_5"]["mean"] == pytest.approx(expected, abs=1e-6)
         assert kept["dice_by_clicks"]["mean"][-1] == pytest.approx(expected, abs=1e-6)
-        assert kept["checkpoint"]["sha256"] == "abc" * 20
+        assert kept["weights"][0]["sha256"] == "abc" * 20
     with (out / "comparison.csv").open(newline="") as stream:
         rows = {(row["method"], row["measure"]): row for row in csv.DictReader(stream)}
     found = comparison.cells["ritm3d", "noc_85"]
@@ -148,7 +149,7 @@ def test_another_checkpoint_than_the_evaluated_one_draws_nothing(tmp_path: Path)
     write_manifest(tmp_path / "cases.csv", [case])
     results = write_folder(tmp_path / "caiseg", "caiseg", {"one": [[0.9, 0.95, 0.97]]})
     options = CompareOptions(
-        [(None, results)], tmp_path / "out", methods={"caiseg": checkpoint},
+        [ResultFolders([results])], tmp_path / "out", methods={"caiseg": checkpoint},
         manifest=tmp_path / "cases.csv", device="cpu",
     )  # fmt: skip
     with pytest.raises(InvalidInput, match="does not give the masks of its results"):
@@ -160,7 +161,7 @@ def test_a_manifest_without_the_case_is_refused(tmp_path: Path) -> None:
     write_manifest(tmp_path / "cases.csv", [write_case(tmp_path, "other")])
     results = write_folder(tmp_path / "caiseg", "caiseg", curves(0))
     options = CompareOptions(
-        [(None, results)], tmp_path / "out", methods={"caiseg": checkpoint},
+        [ResultFolders([results])], tmp_path / "out", methods={"caiseg": checkpoint},
         manifest=tmp_path / "cases.csv", device="cpu",
     )  # fmt: skip
     with pytest.raises(InvalidInput, match="does not list the case"):
@@ -171,13 +172,13 @@ def test_the_best_the_median_and_the_worst_case_are_each_another_one(tmp_path: P
     dice = {"a": 0.9, "b": 0.5, "c": 0.8, "d": 0.6}
     rows = {case: [[0.1, value]] for case, value in dice.items()}
     folder = write_folder(tmp_path / "four", "caiseg", rows)
-    comparison = compare(CompareOptions([(None, folder)], tmp_path / "out"))
+    comparison = compare(CompareOptions([ResultFolders([folder])], tmp_path / "out"))
     assert telling_cases(comparison) == {"Best case": "a", "Median case": "d", "Worst case": "b"}
     folder = write_folder(tmp_path / "two", "caiseg", {"a": rows["a"], "b": rows["b"]})
-    comparison = compare(CompareOptions([(None, folder)], tmp_path / "out"))
+    comparison = compare(CompareOptions([ResultFolders([folder])], tmp_path / "out"))
     assert telling_cases(comparison) == {"Best case": "a", "Worst case": "b"}
     folder = write_folder(tmp_path / "one", "caiseg", {"a": rows["a"]})
-    comparison = compare(CompareOptions([(None, folder)], tmp_path / "out"))
+    comparison = compare(CompareOptions([ResultFolders([folder])], tmp_path / "out"))
     assert telling_cases(comparison) == {"Best case": "a"}
 
 
@@ -219,8 +220,9 @@ def test_a_scan_without_lesion_has_a_view_too() -> None:
 
 
 def test_folders_and_methods_are_named_on_the_command_line() -> None:
-    assert named_folder("runs/a") == (None, Path("runs/a"))
-    assert named_folder("large=runs/a") == ("large", Path("runs/a"))
+    assert named_folders("runs/a") == ResultFolders([Path("runs/a")])
+    assert named_folders("large=runs/a") == ResultFolders([Path("runs/a")], "large")
+    assert named_folders("large=a,b") == ResultFolders([Path("a"), Path("b")], "large")
     assert named_method("random_walker") == ("random_walker", None)
     assert named_method("caiseg=c.safetensors") == ("caiseg", Path("c.safetensors"))
 
@@ -234,6 +236,8 @@ def test_a_missing_browser_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_figure_of_another_kind_is_refused(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "results", "caiseg", curves(0))
-    options = CompareOptions([(None, folder)], tmp_path / "out", figure=tmp_path / "dice.pdf")
+    options = CompareOptions(
+        [ResultFolders([folder])], tmp_path / "out", figure=tmp_path / "dice.pdf"
+    )
     with pytest.raises(InvalidInput, match=r"neither .png nor .svg"):
         compare(options)

@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+import typer.main
 from rich.console import Console
 
 from caiseg import CAISegPredictor, Volume
@@ -19,17 +20,19 @@ from caiseg.synthetic import SyntheticScanConfig, generate_scan
 from tests.networks import write_small_checkpoint
 from tests.train.command_line import run_train
 from tests.train.scripted import HALF, LESION, SPACING, Scripted, write_case
-from train.evaluation.cases import Evaluation, run_cases
+from train.cli import app
+from train.evaluation.cases import INTERRUPTED, Evaluation, run_cases
 from train.evaluation.protocol import EvaluationProtocol
 from train.evaluation.report import figures_for_card
 from train.evaluation.results import read_results
 from train.manifest import Case
+from train.methods.graph_cuts import GraphCuts
 
 
 class Failing(Scripted):
     """Fails on scans whose name begins with ``bad``."""
 
-    def __init__(self, error: Exception):
+    def __init__(self, error: BaseException):
         super().__init__([LESION])
         self.error = error
 
@@ -47,10 +50,14 @@ def quiet() -> Console:
 @pytest.fixture
 def evaluation(tmp_path: Path) -> Callable[..., Evaluation]:
     def build(
-        method: Scripted | CAISegPredictor, identity: str = "weights", clicks: int = 2
+        method: Scripted | CAISegPredictor,
+        identity: str = "weights",
+        clicks: int = 2,
+        device: str = "cpu",
     ) -> Evaluation:
         protocol = EvaluationProtocol(clicks=clicks)
-        return Evaluation(method, "scripted", identity, protocol, tmp_path / "cases")
+        parts = tmp_path / "cases"
+        return Evaluation(method, "scripted", identity, protocol, parts, device=device)
 
     return build
 
@@ -75,10 +82,18 @@ def test_a_resumed_run_keeps_finished_cases(
 
 
 @pytest.mark.parametrize(
-    "change", ["no --resume", "other weights", "other protocol", "other mask", "damaged rows"]
-)
+    "change",
+    [
+        "no --resume", "other weights", "other protocol", "other mask", "damaged rows",
+        "other code", "other device",
+    ],
+)  # fmt: skip
 def test_nothing_is_kept_of_a_run_under_other_circumstances(
-    tmp_path: Path, evaluation: Callable[..., Evaluation], quiet: Console, change: str
+    tmp_path: Path,
+    evaluation: Callable[..., Evaluation],
+    quiet: Console,
+    monkeypatch: pytest.MonkeyPatch,
+    change: str,
 ) -> None:
     case = write_case(tmp_path)
     run_cases(evaluation(Scripted([HALF])), [case], resume=False, console=quiet)
@@ -87,7 +102,10 @@ def test_nothing_is_kept_of_a_run_under_other_circumstances(
         method,
         identity="others" if change == "other weights" else "weights",
         clicks=1 if change == "other protocol" else 2,
+        device="NVIDIA H200" if change == "other device" else "cpu",
     )
+    if change == "other code":
+        monkeypatch.setattr("train.evaluation.cases.code_hash", lambda: "of other files")
     if change == "other mask":
         write_case(tmp_path, lesion=HALF)
     if change == "damaged rows":
@@ -122,6 +140,8 @@ def test_cases_that_cannot_be_used_are_named_and_the_rest_goes_on(
         MemoryError(),
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate ..."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 18.00 GB, max allowed: 18.13 GB)"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )
 def test_a_case_that_needs_too_much_memory_is_named(
@@ -131,6 +151,23 @@ def test_a_case_that_needs_too_much_memory_is_named(
     outcome = run_cases(evaluation(Failing(error)), cases, resume=False, console=quiet)
     assert outcome.failed == {"bad": "There is not enough memory for this case."}
     assert {row.case for row in outcome.records} == {"good"}
+
+
+def test_an_interrupted_run_says_what_it_did_not_come_to(
+    tmp_path: Path, evaluation: Callable[..., Evaluation], quiet: Console
+) -> None:
+    class Interrupted(Failing):
+        """Ctrl-C comes while it is at a bad scan."""
+
+    cases = [write_case(tmp_path, name) for name in ("one", "bad", "two")]
+    stopped = evaluation(Interrupted(KeyboardInterrupt()))
+    outcome = run_cases(stopped, cases, resume=False, console=quiet)
+    assert outcome.interrupted
+    assert list(outcome.content) == ["one"]
+    assert outcome.failed == {"bad": INTERRUPTED, "two": INTERRUPTED}
+    assert [path.suffix for path in (tmp_path / "cases").iterdir()] == [".csv"]
+    resumed = run_cases(evaluation(Scripted([HALF])), cases, resume=True, console=quiet)
+    assert (resumed.interrupted, resumed.failed) == (False, {})
 
 
 def test_a_mistake_in_the_method_is_not_hidden(
@@ -153,8 +190,13 @@ def write_manifest(folder: Path, cases: Sequence[Case]) -> Path:
 
 
 def run_command(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path, status: int = 0) -> None:
-    words = ("evaluate", *arguments, "--threads", "1", "--device", "cpu")
+    words = ("evaluate", *arguments, "--threads", "1", "--device", "cpu", "--workers", "0")
     run_train(monkeypatch, *words, status=status)
+
+
+def without_times(folder: Path) -> list[dict[str, object]]:
+    times = {"encode_seconds", "click_seconds"}
+    return [row.model_dump(exclude=times) for row in read_results(folder / "results.csv")]
 
 
 def synthetic_case(folder: Path, name: str, seed: int) -> Case:
@@ -247,6 +289,33 @@ def test_a_run_without_one_usable_case_says_why(
     assert summary["failed"][0]["case"] == "bad"
 
 
+def test_a_full_memory_ends_a_worker_and_not_the_command() -> None:
+    command = typer.main.get_command(app).commands["evaluate"]  # type: ignore[attr-defined]
+    (workers,) = [option for option in command.params if option.name == "workers"]
+    assert workers.default == 1
+
+
+def test_ctrl_c_leaves_a_summary_of_what_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(_: GraphCuts, volume: Volume) -> Volume:
+        if volume.name.startswith("second"):
+            raise KeyboardInterrupt
+        return volume
+
+    monkeypatch.setattr(GraphCuts, "encode", encode)
+    cases = [synthetic_case(tmp_path, name, seed) for seed, name in enumerate(("first", "second"))]
+    out = tmp_path / "out"
+    run_command(
+        monkeypatch, "--method", "graph_cuts", "--manifest", write_manifest(tmp_path, cases),
+        "--clicks", "1", "--out", out, status=130,
+    )  # fmt: skip
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["data"]["cases"], summary["data"]["evaluated"]) == (2, 1)
+    assert summary["failed"] == [{"case": "second", "reason": INTERRUPTED}]
+    assert {row.case for row in read_results(out / "results.csv")} == {"first"}
+
+
 def test_the_random_rule_is_repeated_with_seeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,5 +331,8 @@ def test_the_random_rule_is_repeated_with_seeds(
     summary = json.loads((out / "summary.json").read_text())
     assert summary["figures"]["dice"]["1"]["sd_seeds"] is not None
 
-    run_command(monkeypatch, *arguments, "--rule", "centre", "--seeds", "3")
-    assert [row.seed for row in read_results(out / "results.csv")] == [0, 0]
+    both = tmp_path / "both"
+    run_command(monkeypatch, *arguments[:-1], both, "--seeds", "3")
+    assert [row.seed for row in read_results(both / "results.csv")] == [0, 0]
+    assert without_times(both / "random") == without_times(out)
+    run_command(monkeypatch, *arguments, "--rule", "centre", "--seeds", "3", status=2)

@@ -14,6 +14,7 @@ from train.evaluation.metrics import (
     SurfaceAgreement,
     dice_score,
     image_diagonal,
+    mean_over_clicks,
     number_of_clicks,
     overlap,
     surface_agreement,
@@ -155,3 +156,9 @@ def test_clicks_are_counted_to_the_first_mask_that_reaches_the_target(
     curve: list[float], clicks: int | None
 ) -> None:
     assert number_of_clicks(curve, 0.8) == clicks
+
+
+def test_the_mean_over_clicks_is_the_area_under_the_curve() -> None:
+    assert mean_over_clicks([0.2, 0.6, 0.8]) == pytest.approx((0.4 + 0.7) / 2)
+    assert mean_over_clicks([0.5]) == 0.5
+    assert mean_over_clicks([0.9] * 21) == pytest.approx(0.9)

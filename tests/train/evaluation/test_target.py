@@ -47,7 +47,7 @@ def evaluated(
     """The settings and the first row of an evaluation without clicks."""
     run_train(
         monkeypatch, "evaluate", "--manifest", manifest, "--clicks", "0", "--out", out,
-        "--device", "cpu", "--threads", "1", *words,
+        "--device", "cpu", "--threads", "1", "--workers", "0", *words,
     )  # fmt: skip
     summary = json.loads((out / "summary.json").read_text())
     (row,) = read_results(out / "results.csv")
