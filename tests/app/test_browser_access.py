@@ -76,6 +76,12 @@ def test_every_control_has_a_name_and_says_what_it_is_for(person: Person) -> Non
     person.page.locator("[role=tab]").first.click()
 
 
+def test_the_colour_of_an_object_gives_the_keys_back_to_the_views(person: Person) -> None:
+    person.page.locator("[data-object='1'] [data-part=colour]").fill("#112233")
+    person.page.keyboard.press("b")
+    person.expect_root("label", "bg")
+
+
 def test_tabs_are_moved_through_by_arrow_keys(person: Person) -> None:
     tabs = person.page.locator("[role=tab]")
     tabs.first.focus()

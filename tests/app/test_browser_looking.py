@@ -49,6 +49,38 @@ def test_space_and_drag_moves_the_picture_and_keys_do_too(person: Person) -> Non
     assert person.listed_clicks == []
 
 
+@pytest.mark.parametrize(
+    "control", ["[data-role=cross]", "[data-role=window]", "[data-tool=paint]"]
+)
+def test_space_pans_wherever_the_focus_was_left(person: Person, control: str) -> None:
+    pressed = person.page.locator(control).get_attribute("aria-pressed")
+    x, y = person.position("axial", INSIDE, SHAPE)
+    person.page.locator(control).focus()
+    if "tool" in control:
+        person.page.locator(control).click()
+    person.page.mouse.move(x, y)
+    person.page.keyboard.down("Space")
+    person.page.mouse.down()
+    person.page.mouse.move(x + 40, y - 25, steps=4)
+    person.page.mouse.up()
+    person.page.keyboard.up("Space")
+    person.pixels("axial")
+    assert person.position("axial", INSIDE, SHAPE) == pytest.approx((x + 40, y - 25), abs=0.1)
+    if "tool" in control:
+        person.page.keyboard.press("p")
+    assert person.page.locator(control).get_attribute("aria-pressed") == pressed
+    person.role("refit").click()
+    expect(person.role("undo")).to_be_disabled()
+
+
+def test_space_still_presses_the_button_that_has_the_focus(person: Person) -> None:
+    person.page.mouse.move(5, 5)
+    person.role("cross").focus()
+    for wanted in ("false", "true"):
+        person.page.keyboard.press("Space")
+        expect(person.role("cross")).to_have_attribute("aria-pressed", wanted)
+
+
 def test_a_pinch_on_a_trackpad_and_the_plus_key_zoom(person: Person) -> None:
     def width() -> float:
         person.pixels("axial")

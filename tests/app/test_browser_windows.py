@@ -62,6 +62,24 @@ def test_ct_has_the_windows_of_a_workstation(person: Person, thorax: Path) -> No
         person.role(role).click()
 
 
+def test_the_menu_gives_the_keys_back_to_the_views_but_keeps_who_walks_through_it_by_keyboard(
+    person: Person, thorax: Path
+) -> None:
+    person.open_file(thorax)
+    menu = person.role("window")
+    menu.focus()
+    menu.select_option("Bone")
+    expect(person.page.locator("section[data-plane=axial]")).to_be_focused()
+    person.page.keyboard.press("b")
+    person.expect_root("label", "bg")
+    expect(menu).to_have_value("Bone")
+    menu.focus()
+    for name in ("Brain", "Liver"):
+        person.page.keyboard.press("ArrowDown")
+        expect(menu).to_have_value(name)
+        expect(menu).to_be_focused()
+
+
 def test_other_scans_get_a_window_from_their_own_intensities(person: Person) -> None:
     assert person.role("window").locator("option").all_inner_texts() == ["Auto"]
     only_the_scan(person)

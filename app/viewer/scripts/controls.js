@@ -40,6 +40,7 @@ function attachControls(element, views, commands) {
   on("[data-role=window]", "change", (menu) => commands.chooseWindow(menu.value));
   on("[data-role=model]", "change", () => commands.switchModel());
   on("[data-role=plot]", "dblclick", () => commands.enlarge("surface"));
+  giveFocusBack(element, () => commands.focusView());
   for (const view of views) {
     attachPointer(view, commands);
     view.canvas.addEventListener("dblclick", (event) => commands.doubleClick(view, event));
@@ -50,4 +51,22 @@ function attachControls(element, views, commands) {
       input.addEventListener("input", () => commands.setSlice(view, input.valueAsNumber));
     }
   }
+}
+
+// What was chosen from a menu by mouse or finger is done with: the keys are for the views again. Who
+// walks through it by keyboard stays there, because each step is a change.
+function giveFocusBack(element, focusView) {
+  const isMenu = (event) => event.target.matches("select, input[type=color]");
+  let isByKey = false;
+  element.addEventListener("keydown", (event) => {
+    isByKey = isMenu(event);
+  });
+  for (const other of ["pointerdown", "focusout"]) {
+    element.addEventListener(other, () => {
+      isByKey = false;
+    });
+  }
+  element.addEventListener("change", (event) => {
+    if (isMenu(event) && !isByKey) focusView();
+  });
 }

@@ -1,5 +1,7 @@
 // Runs the commands of shortcuts.js when their keys are pressed.
 
+const CONTROLS = "button, input, select, textarea";
+
 // Returns a function that says whether the space bar is held.
 function attachKeyboard(commands) {
   const table = new Map();
@@ -18,7 +20,7 @@ function attachKeyboard(commands) {
 
   document.addEventListener("keydown", (event) => {
     const overView = Boolean(event.target.closest?.(".cs-view"));
-    if (event.key === " " && !isControl(event.target)) {
+    if (event.key === " " && meansPan(event.target)) {
       space = true;
       event.preventDefault();
     }
@@ -35,7 +37,11 @@ function attachKeyboard(commands) {
     commands[command](...given, row.key);
   });
   document.addEventListener("keyup", (event) => {
-    if (event.key === " ") space = false;
+    if (event.key === " " && space) {
+      space = false;
+      // In some browsers it is now that a button counts as pressed.
+      event.preventDefault();
+    }
     if (holding && event.key.toUpperCase() === holding.key) release();
   });
   // A key that is let go in another window is not heard of here.
@@ -51,8 +57,10 @@ function chord(event) {
   return control + (event.shiftKey && (letter || key.startsWith("Arrow")) ? "Shift+" : "") + key;
 }
 
-function isControl(target) {
-  return Boolean(target.closest?.("button, input, select, textarea, dialog[open]"));
+// Whether Space pans: over a view always, wherever the focus is, unless that is in a text.
+function meansPan(target) {
+  if (target.closest?.("dialog[open], textarea, input[type=text]")) return false;
+  return document.querySelector(".cs-canvas-box canvas:hover") !== null || !target.closest?.(CONTROLS);
 }
 
 // Whether a key means something to the control that has the focus.

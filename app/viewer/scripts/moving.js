@@ -46,6 +46,9 @@ function movingCommands({ root, stage, views, panel, pointAt }) {
       commands.moveCross(voxelBeside(plane, stage.volume, stage.cross, right, below));
       panel.speak(stage);
     },
+    focusView() {
+      stage.active.section.focus({ preventScroll: true });
+    },
     activate(view) {
       stage.active = view;
     },
