@@ -99,19 +99,20 @@ def test_a_finger_drags_through_the_slices_without_a_click(tablet: Person) -> No
     assert tablet.listed_clicks == []
 
 
-def test_two_fingers_zoom_and_pan(tablet: Person) -> None:
-    def frame() -> list[float]:
-        words = tablet.canvas("axial").get_attribute("data-frame") or ""
-        return [float(word) for word in words.split()]
+def frame_of(person: Person) -> list[float]:
+    words = person.canvas("axial").get_attribute("data-frame") or ""
+    return [float(word) for word in words.split()]
 
-    before = frame()
+
+def test_two_fingers_zoom_and_pan(tablet: Person) -> None:
+    before = frame_of(tablet)
     x, y = tablet.position("axial", INSIDE, SHAPE)
     Fingers(tablet).drag(((x - 30, y), (x - 60, y)), ((x + 30, y), (x + 60, y)))
-    zoomed = frame()
+    zoomed = frame_of(tablet)
     assert zoomed[2] / before[2] == pytest.approx(2, rel=0.02)
     assert tablet.position("axial", INSIDE, SHAPE) == pytest.approx((x, y), abs=2)
     Fingers(tablet).drag(((x - 30, y), (x + 10, y + 20)), ((x + 30, y), (x + 70, y + 20)))
-    panned = frame()
+    panned = frame_of(tablet)
     assert panned[2] == pytest.approx(zoomed[2], rel=0.02)
     assert (panned[0] - zoomed[0], panned[1] - zoomed[1]) == pytest.approx((40, 20), abs=2)
     assert tablet.listed_clicks == []
@@ -125,6 +126,58 @@ def test_a_finger_that_rests_takes_the_crosshair_along(tablet: Person) -> None:
     fingers.touch("Move", tablet.position("axial", OUTSIDE, SHAPE))
     tablet.expect_root("pos", ",".join(map(str, OUTSIDE)))
     fingers.touch("End")
+    assert tablet.listed_clicks == []
+
+
+def test_a_finger_that_rests_on_a_click_takes_it_along(tablet: Person) -> None:
+    tablet.click_voxel("axial", OUTSIDE, SHAPE)
+    tablet.expect_clicks(1)
+    fingers = Fingers(tablet, rests=True)
+    x, y = tablet.position("axial", OUTSIDE, SHAPE)
+    # A finger is broader than a click.
+    fingers.touch("Start", (x + 14, y))
+    tablet.expect_root("hovered", 1)
+    for _ in range(2):
+        fingers.touch("Move", tablet.position("axial", AWAY, SHAPE))
+    fingers.touch("End")
+    tablet.expect_root("applied", 2)
+    assert tablet.listed_clicks == [(AWAY, "fg")]
+
+
+def test_a_finger_paints_and_a_second_one_means_that_it_should_not_have(tablet: Person) -> None:
+    fingers = Fingers(tablet)
+    box = tablet.page.locator("button[data-tool=paint]").bounding_box()
+    assert box is not None
+    fingers.tap((box["x"] + box["width"] / 2, box["y"] + box["height"] / 2))
+    tablet.expect_root("tool", "paint")
+    before, width = tablet.picture("coronal"), frame_of(tablet)[2]
+    x, y = tablet.position("axial", INSIDE, SHAPE)
+    cross = tablet.state("pos")
+    fingers.touch("Start", (x - 40, y))
+    fingers.touch("Move", (x - 30, y))
+    assert tablet.state("pos") != cross, "the stroke takes the crosshair along"
+    fingers.touch("Start", (x - 30, y), (x + 30, y))
+    fingers.touch("Move", (x - 60, y), (x + 60, y))
+    fingers.touch("End")
+    tablet.next_frame()
+    assert frame_of(tablet)[2] / width == pytest.approx(2, rel=0.02)
+    tablet.go_to_slice("sagittal", int(cross.split(",")[0]))
+    tablet.go_to_slice("coronal", int(cross.split(",")[1]))
+    assert tablet.picture("coronal") == before, "nothing is left of the stroke"
+    fingers.drag(((x - 40, y), (x - 20, y)))
+    tablet.expect_root("applied", 1)
+    tablet.role("undo").click()
+    expect(tablet.role("undo")).to_be_disabled()
+
+
+def test_three_fingers_change_the_window(tablet: Person) -> None:
+    before, frame, picture = tablet.state("pos"), frame_of(tablet), tablet.picture("axial")
+    levels = tablet.role("window").get_attribute("title")
+    x, y = tablet.position("axial", INSIDE, SHAPE)
+    Fingers(tablet).drag(*[((x + apart, y), (x + apart + 60, y + 20)) for apart in (-60, 0, 60)])
+    assert tablet.role("window").get_attribute("title") != levels
+    assert tablet.picture("axial") != picture
+    assert (tablet.state("pos"), frame_of(tablet)) == (before, frame)
     assert tablet.listed_clicks == []
 
 

@@ -42,12 +42,12 @@ function annotatingCommands({
     grip(view, event) {
       if (!conversation.isReady()) return null;
       if (stage.tool !== "click") return brushGrip(view, stage.tool, stage.brushRadius, brush);
-      const index = clickUnder(view, view.pointUnder(event));
+      const index = clickUnder(view, event);
       return index < 0 ? null : clickGrip(view, index, { redraw, moveClick: commands.moveClick });
     },
     pointAt(view, voxel, event) {
       stage.pointed = voxel;
-      const index = voxel && event ? clickUnder(view, view.pointUnder(event)) : -1;
+      const index = voxel && event ? clickUnder(view, event) : -1;
       commands.hoverClick(index);
       if (stage.tool !== "click") redraw();
     },

@@ -1,15 +1,21 @@
 // Clicks on the views: which one is under the pointer, and dragging one to another voxel.
 
-// This close to a click, in CSS pixels, the pointer is on it.
+// This close to a click, in CSS pixels, the pointer is on it, or a finger.
 const CLICK_GRASP = 9;
+const FINGER_GRASP = 22;
 
-// Place in the list of the click under a point of a view, or -1; the last made is on top.
-function clickUnder(view, point) {
-  const { clicks } = view.stage;
+// Place in the list of the click under a pointer event on a view, or -1; of several it is the
+// nearest, and of those the last made, which is on top.
+function clickUnder(view, event) {
   const { normal } = PLANES[view.plane];
-  return clicks.findLastIndex(({ voxel }) =>
-    voxel[normal] === view.slice &&
-    distanceOf(pointOf(view.plane, view.frame, voxel), point) <= CLICK_GRASP);
+  const point = view.pointUnder(event);
+  let best = { index: -1, away: event.pointerType === "touch" ? FINGER_GRASP : CLICK_GRASP };
+  view.stage.clicks.forEach(({ voxel }, index) => {
+    if (voxel[normal] !== view.slice) return;
+    const away = distanceOf(pointOf(view.plane, view.frame, voxel), point);
+    if (away <= best.away) best = { index, away };
+  });
+  return best.index;
 }
 
 // What a drag of a click does; see pointer.js.

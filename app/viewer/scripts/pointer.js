@@ -13,8 +13,8 @@ function attachPointer(view, tools) {
   const { canvas, stage } = view;
   let press = null;
 
-  // Fingers are for touch.js, but a tool that draws may ask for them.
-  const isForUs = (event) => event.pointerType !== "touch" || tools.drawsByTouch();
+  // Fingers are for touch.js.
+  const isForUs = (event) => event.pointerType !== "touch";
 
   const dragKind = (event) => {
     if (event.button === 1 || (event.button === 0 && tools.spaceHeld())) return "pan";

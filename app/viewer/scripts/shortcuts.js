@@ -83,9 +83,11 @@ const TOUCH = [
   ["Tap", "Add a click with the chosen label"],
   ["Double tap", "This view alone, and back"],
   ["Drag up, down", "Slices"],
-  ["Hold, then drag", "Move the crosshair"],
+  ["Hold, then drag", "Move the crosshair, or the click under the finger"],
+  ["Drag with the brush", "Paint or erase"],
   ["Pinch", "Zoom"],
   ["Drag with two fingers", "Pan"],
+  ["Drag with three fingers", "Window (sideways) and level (up and down)"],
 ];
 
 const KEY_FACES = {

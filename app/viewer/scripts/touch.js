@@ -1,5 +1,5 @@
-// What fingers do on a view. Tap: a click. Drag: slices. Hold, then drag: the crosshair. Two fingers:
-// zoom and pan.
+// What fingers do on a view. Tap: a click. Drag: slices. Hold, then drag: the crosshair, or the click
+// under the finger. With the brush: drawing. Two fingers: zoom and pan. Three: window and level.
 
 // Fingers tremble more than a mouse: a touch that moves less than this, in CSS pixels, is a tap.
 const TAP_SLACK = 10;
@@ -11,18 +11,22 @@ const MIN_SLICE_WAY = 5;
 function attachTouch(view, tools) {
   const { canvas, stage } = view;
   const fingers = new Map();
-  // none, "tap" until it is clear what is meant, then "slices", "cross" or "pinch".
+  // none, "tap" until it is clear what is meant, then "slices", "cross", "grip", "pinch" or "window".
   let gesture = null;
   let start = null;
+  // What a single finger holds; see pointer.js.
+  let grip = null;
   let holdTimer = 0;
 
-  const isFinger = (event) => event.pointerType === "touch" && stage.volume && !tools.drawsByTouch();
-  const both = () => {
-    const [a, b] = [...fingers.values()];
-    return {
-      middle: { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 },
-      distance: Math.max(Math.hypot(a.x - b.x, a.y - b.y), 1),
-    };
+  const isFinger = (event) => event.pointerType === "touch" && stage.volume;
+  const middle = () => {
+    const points = [...fingers.values()];
+    const mean = (axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length;
+    return { x: mean("x"), y: mean("y") };
+  };
+  const distance = () => {
+    const [a, b] = fingers.values();
+    return Math.max(distanceOf(a, b), 1);
   };
 
   canvas.addEventListener("pointerdown", (event) => {
@@ -32,51 +36,85 @@ function attachTouch(view, tools) {
     tools.activate(view);
     fingers.set(event.pointerId, view.pointUnder(event));
     clearTimeout(holdTimer);
-    if (fingers.size === 2) {
-      gesture = "pinch";
-      start = { ...both(), camera: view.camera };
-    } else if (fingers.size === 1) {
-      gesture = "tap";
-      start = { point: view.pointUnder(event), slice: view.slice };
-      holdTimer = setTimeout(() => {
-        gesture = "cross";
-        followWith(event);
-      }, HOLD_MILLISECONDS);
+    if (fingers.size === 1) {
+      begin(event);
+      return;
     }
+    // What the first finger has begun was not meant.
+    grip?.cancel();
+    grip = null;
+    gesture = { 2: "pinch", 3: "window" }[fingers.size] ?? null;
+    start = { middle: middle(), distance: distance(), camera: view.camera, window: stage.window };
   });
 
   canvas.addEventListener("pointermove", (event) => {
     if (!fingers.has(event.pointerId)) return;
     fingers.set(event.pointerId, view.pointUnder(event));
-    if (gesture === "pinch" && fingers.size === 2) {
-      pinch();
-      return;
+    if (gesture === "pinch") pinch();
+    if (gesture === "window") {
+      const { x, y } = middle();
+      tools.setWindow(draggedWindow(start.window, x - start.middle.x, y - start.middle.y, view.size));
     }
-    if (gesture === "tap" && distanceOf(view.pointUnder(event), start.point) > TAP_SLACK) {
+    if (fingers.size === 1 && distanceOf(view.pointUnder(event), start.point) > TAP_SLACK) {
+      start.isDrag = true;
+    }
+    if (gesture === "tap" && start.isDrag) {
       clearTimeout(holdTimer);
       gesture = "slices";
     }
     if (gesture === "slices") rollWith(event);
     if (gesture === "cross") followWith(event);
+    if (gesture === "grip") {
+      grip.move(event, start.isDrag);
+      tools.hover(view, view.voxelUnder(event), event);
+    }
   });
 
   const lift = (event) => {
     if (!fingers.delete(event.pointerId)) return;
     clearTimeout(holdTimer);
-    if (gesture === "tap" && event.type === "pointerup") tools.tap(view, event);
+    const isMeant = event.type === "pointerup";
+    if (gesture === "tap" && isMeant) tools.tap(view, event);
+    if (isMeant) grip?.drop(event);
+    else grip?.cancel();
+    grip = null;
     // What is left of a pinch is no drag.
     gesture = null;
   };
   canvas.addEventListener("pointerup", lift);
   canvas.addEventListener("pointercancel", lift);
 
+  function begin(event) {
+    start = { point: view.pointUnder(event), slice: view.slice, isDrag: false };
+    if (tools.drawsByTouch()) {
+      take(event);
+      if (grip) return;
+    }
+    gesture = "tap";
+    holdTimer = setTimeout(() => {
+      take(event);
+      if (grip) return;
+      gesture = "cross";
+      followWith(event);
+    }, HOLD_MILLISECONDS);
+  }
+
+  // Takes hold of what lies under the finger, if anything does.
+  function take(event) {
+    grip = tools.grip(view, event);
+    if (!grip) return;
+    gesture = "grip";
+    grip.press(event);
+    tools.hover(view, view.voxelUnder(event), event);
+  }
+
   function pinch() {
-    const { middle, distance } = both();
-    const zoomed = zoomedAt(start.camera, view.size, start.middle, distance / start.distance);
+    const zoomed = zoomedAt(start.camera, view.size, start.middle, distance() / start.distance);
+    const { x, y } = middle();
     view.setCamera({
       zoom: zoomed.zoom,
-      shiftX: zoomed.shiftX + middle.x - start.middle.x,
-      shiftY: zoomed.shiftY + middle.y - start.middle.y,
+      shiftX: zoomed.shiftX + x - start.middle.x,
+      shiftY: zoomed.shiftY + y - start.middle.y,
     });
   }
 
