@@ -23,6 +23,7 @@ PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 _SCRIPTS = (
     "geometry.js",
     "codec.js",
+    "storage.js",
     "volume.js",
     "mask.js",
     "layers.js",

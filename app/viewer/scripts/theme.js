@@ -6,7 +6,8 @@ const THEME_KEY = "caiseg-theme";
 // Returns a function that goes to the other theme.
 function attachTheme(button) {
   const system = window.matchMedia("(prefers-color-scheme: light)");
-  let chosen = rememberedTheme();
+  // Where nothing is kept, the choice lasts until the page is closed.
+  let chosen = storage.read(THEME_KEY);
   const show = () => {
     const theme = chosen ?? (system.matches ? "light" : "dark");
     document.documentElement.dataset.theme = theme;
@@ -16,24 +17,7 @@ function attachTheme(button) {
   show();
   return () => {
     chosen = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-    rememberTheme(chosen);
+    storage.write(THEME_KEY, chosen);
     show();
   };
-}
-
-// A browser may be told to keep nothing; then the choice lasts until the page is closed.
-function rememberedTheme() {
-  try {
-    return localStorage.getItem(THEME_KEY);
-  } catch {
-    return null;
-  }
-}
-
-function rememberTheme(theme) {
-  try {
-    localStorage.setItem(THEME_KEY, theme);
-  } catch {
-    // Nothing depends on it.
-  }
 }
