@@ -59,6 +59,21 @@ function annotatingCommands({
       redraw();
     },
 
+    // Returns whether there is a click now.
+    click(voxel, otherLabel) {
+      moveCross(voxel);
+      if (!conversation.isReady()) return false;
+      commands.addClick(voxel, otherLabel);
+      return true;
+    },
+    // While clicks are collected, Enter on the last of them sends them.
+    clickCross(otherLabel) {
+      const last = stage.collected.at(-1);
+      if (last && last.voxel.join() === stage.cross.join()) commands.sendCollected();
+      else if (stage.volume) commands.click(stage.cross, otherLabel);
+    },
+    // Of the click that was made a moment ago.
+    takeBackClick: () => commands.act({ do: "undo" }),
     addClick(voxel, otherLabel) {
       const other = stage.label === "fg" ? "bg" : "fg";
       const click = { voxel, label: otherLabel ? other : stage.label };
@@ -87,9 +102,9 @@ function annotatingCommands({
     },
     sendCollected() {
       if (stage.collected.length === 0) return;
-      const clicks = stage.collected;
+      const [round] = roundOf(stage.collected);
       stage.collected = [];
-      conversation.ask({ do: "clicks", clicks });
+      conversation.ask(round);
     },
     moveClick(index, voxel) {
       const place = index - (stage.clicks.length - stage.collected.length);

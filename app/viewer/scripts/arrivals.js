@@ -18,14 +18,16 @@ function sortArrivals(files) {
   return { session: null, scans };
 }
 
-// Asks which of several series or volumes to open. chosen(option): called with the answer.
-function askWhich(dialog, { question, options }, chosen) {
+// Asks which of several series or volumes to open. chosen(option): called with the answer; none():
+// called when it is none of them.
+function askWhich(dialog, { question, options }, chosen, none) {
   const heading = node("h2", question);
   const list = node("ol");
   for (const option of options) {
     const button = node("button", option.label);
     Object.assign(button, { type: "button", className: "cs-button", title: "Open " + option.label });
     button.onclick = () => {
+      dialog.onclose = null;
       dialog.close();
       chosen(option);
     };
@@ -36,6 +38,7 @@ function askWhich(dialog, { question, options }, chosen) {
   const cancel = node("button", "Cancel");
   Object.assign(cancel, { type: "button", className: "cs-button", title: "Open none of them" });
   cancel.onclick = () => dialog.close();
+  dialog.onclose = none;
   dialog.replaceChildren(heading, list, cancel);
   dialog.showModal();
 }

@@ -44,3 +44,8 @@ function clickGrip(view, index, { redraw, moveClick }) {
     cancel: leave,
   };
 }
+
+// Collected clicks as what the server will be asked for: nothing, or one round.
+function roundOf(collected) {
+  return collected.length > 0 ? [{ do: "clicks", clicks: collected }] : [];
+}

@@ -27,11 +27,20 @@ function attachFiles(find, open) {
   });
 }
 
-// open(file): called with the mask that the person chose.
-function attachMaskUpload(find, open) {
+// Goes on from a mask that was saved before; see app/page_actions.py. upload(file): takes it to the
+// server. act: see annotating.js. refuse(sentence): tells the person why that is not done.
+function attachMaskUpload({ find, upload, act, refuse }) {
   const input = find("mask-file");
+  const start = async (file) => {
+    try {
+      const { path } = await upload(file);
+      act({ do: "start", file: { path } });
+    } catch {
+      refuse(failedUpload(file));
+    }
+  };
   input.addEventListener("change", () => {
-    if (input.files.length > 0) open(input.files[0]);
+    if (input.files.length > 0) start(input.files[0]);
     input.value = "";
   });
 }

@@ -10,6 +10,8 @@ class Panel {
   // find(role): the element of that role. commands: see viewer.js.
   constructor(find, commands) {
     this.find = find;
+    // Which files of a worklist were passed over, and why.
+    this.passedOver = "";
     this.clicks = new ClickList(find, commands);
     this.objects = new ObjectList(find, commands);
   }
@@ -87,8 +89,15 @@ class Panel {
   }
 
   showRefusal(sentence) {
-    this.say("refusal-text", sentence);
-    this.find("refusal").hidden = sentence === "";
+    const shown = sentence || this.passedOver;
+    this.say("refusal-text", shown);
+    this.find("refusal").hidden = shown === "";
+  }
+
+  // Stays while the next scan is opened and worked on.
+  showPassedOver(sentence) {
+    this.passedOver = sentence;
+    this.showRefusal("");
   }
 }
 

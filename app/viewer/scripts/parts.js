@@ -3,9 +3,10 @@
 // find, stage, redraw, panel, commands: see viewer.js. send(event, changes) as there. request(what):
 // asks the server to open something; lastRequest(): what was asked for last. openScan(item):
 // uploads and opens { file, beside } with what else the item says. answered(): whether there is a
-// mask; ready(): whether everything that was asked for is answered. cards: of the checkpoints.
+// mask; isShown(): whether no scan waits for one. gate: see gate.js. cards: of the checkpoints.
 function attachParts({
-  find, stage, redraw, panel, commands, send, request, lastRequest, openScan, answered, ready, cards,
+  find, stage, redraw, panel, commands, send, gate, request, lastRequest, openScan, answered, isShown,
+  cards,
 }) {
   const goTo = (voxel) => commands.goTo(voxel);
   const settings = () => ({
@@ -24,7 +25,12 @@ function attachParts({
     apply: (saved) => applySettings(saved, find, commands),
     say: (sentence) => panel.showRefusal(sentence),
   });
-  const worklist = new Worklist({ find, open: openScan, ready });
+  const worklist = new Worklist({
+    find,
+    open: openScan,
+    ready: async () => isShown() && gate.passed(),
+    say: (sentence) => panel.showPassedOver(sentence),
+  });
 
   fillModelMenu(find("model"), cards);
   fillModelSheet(find("model-sheet"), cards);
@@ -34,8 +40,8 @@ function attachParts({
     goToUncertain: () => maps.goToUncertain(),
     stepScan: (key) => worklist.step(key === "K" ? 1 : -1),
     markDone: () => worklist.toggleDone(),
-    saveFile(kind) {
-      if (answered()) send("save", { layout: kind, settings: settings() });
+    async saveFile(kind) {
+      if (answered() && (await gate.passed())) send("save", { layout: kind, settings: settings() });
     },
     showModels: () => find("model-sheet").showModal(),
   });
@@ -50,24 +56,32 @@ function attachParts({
     scanShown() {
       for (const part of [measurements, maps, keeper]) part.scanShown();
     },
-    asked: (pending) => keeper.asked(pending),
+    asked(pending) {
+      // The first answer is there, but not yet on screen.
+      if (!keeper.session) return;
+      keeper.asked(pending);
+      worklist.keep(keeper.documentWith(pending));
+    },
     sessionWith: (pending) => keeper.documentWith(pending),
     answered(answer) {
       for (const part of [maps, keeper, worklist]) part.answered(answer);
       showNotices(find, stage.volume.description.notices, answer.warnings);
     },
     detailed: (details, active) => measurements.detailed(details, active),
-    refused() {
+    // sentence: why; empty when the person did not want it any more.
+    refused(sentence) {
       maps.refused();
-      worklist.opening = -1;
+      worklist.refused(sentence);
     },
+    goOn: () => worklist.goOn(),
     mapArrived: (map) => maps.arrived(map),
     choiceArrived(choice) {
       const asked = lastRequest();
-      askWhich(find("choice"), choice, ({ series, volume }) => {
+      const take = ({ series, volume }) => {
         worklist.chose({ series, volume });
         request({ ...asked, series, volume });
-      });
+      };
+      askWhich(find("choice"), choice, take, () => worklist.refused(""));
     },
     leftWorklist: () => worklist.left(),
   };

@@ -45,6 +45,8 @@ function recoveryOf({ dialogue, opening, connection, sessionWith, refuse }) {
         giveAgain(present);
       } else if (opening.isAsked) {
         opening.askAgain();
+        // Another scan waits for what is on its way, see gate.js.
+        if (present?.pending.length > 0) present.ask();
       } else if (present?.answered) {
         present.ask();
       }

@@ -13,6 +13,8 @@ class SessionKeeper {
     Object.assign(this, { find, resume, settings, apply, say });
     this.session = null;
     this.offered = null;
+    // What was kept of the scan before this page kept anything: null for nothing.
+    this.earlier = undefined;
     // A session file whose scan is not open yet.
     this.waiting = null;
     find("offer-continue").onclick = () => this.continueOffered();
@@ -22,6 +24,7 @@ class SessionKeeper {
 
   scanShown() {
     this.session = null;
+    this.earlier = undefined;
     this.offer(null);
   }
 
@@ -31,7 +34,6 @@ class SessionKeeper {
     const { sha256 } = answer.session.scan;
     if (answer.session.actions.length > 0) {
       this.offer(null);
-      this.store(sha256);
     } else if (!begun) {
       const waiting = this.waiting?.scan?.sha256 === sha256 ? this.waiting : null;
       const stored = waiting ?? readStored(sha256)?.session;
@@ -53,22 +55,30 @@ class SessionKeeper {
     return { ...rest, actions: [...actions, ...kept] };
   }
 
+  // pending: what the server has not answered, collected clicks included.
   asked(pending) {
-    this.store(this.session.scan.sha256, this.documentWith(pending));
+    const session = this.documentWith(pending);
+    const key = SESSION_KEY + session.scan.sha256;
+    if (session.actions.length > 0) {
+      if (this.earlier === undefined) this.earlier = storage.read(key);
+      this.store(key, session);
+      return;
+    }
+    // A click was collected and taken back.
+    if (this.earlier) storage.write(key, this.earlier);
+    else if (this.earlier === null) storage.remove(key);
+    this.earlier = undefined;
   }
 
-  store(sha256, session = this.document) {
+  store(key, session) {
     const entry = JSON.stringify({ saved: new Date().toISOString(), session });
-    const others = storedKeys().filter((key) => key !== SESSION_KEY + sha256);
-    for (const key of others.slice(0, Math.max(0, others.length - SESSIONS_KEPT + 1))) {
-      localStorage.removeItem(key);
+    const others = storedKeys().filter((other) => other !== key);
+    for (const old of others.slice(0, Math.max(0, others.length - SESSIONS_KEPT + 1))) {
+      storage.remove(old);
     }
-    try {
-      localStorage.setItem(SESSION_KEY + sha256, entry);
-      this.find("autosave").textContent = "Kept in this browser: your steps, no image data.";
-    } catch {
-      this.find("autosave").textContent = "This browser's storage is full: save the session as a file.";
-    }
+    this.find("autosave").textContent = storage.write(key, entry)
+      ? "Kept in this browser: your steps, no image data."
+      : "This browser keeps nothing more: save the session as a file.";
   }
 
   offer(session) {
@@ -125,14 +135,15 @@ class SessionKeeper {
 // Keys of all stored sessions, the oldest first.
 function storedKeys() {
   const saved = (key) => readStored(key.slice(SESSION_KEY.length))?.saved ?? "";
-  return Object.keys(localStorage)
+  return storage
+    .keys()
     .filter((key) => key.startsWith(SESSION_KEY))
     .sort((one, other) => saved(one).localeCompare(saved(other)));
 }
 
 function readStored(sha256) {
   try {
-    return JSON.parse(localStorage.getItem(SESSION_KEY + sha256));
+    return JSON.parse(storage.read(SESSION_KEY + sha256));
   } catch {
     return null;
   }

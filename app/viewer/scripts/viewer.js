@@ -21,29 +21,11 @@ function send(event, changes) {
 
 // Everything that buttons, keys and the pointer can ask for.
 const commands = {
-  // Returns whether there is a click now.
-  click(voxel, otherLabel) {
-    commands.moveCross(voxel);
-    if (!conversation.isReady()) return false;
-    commands.addClick(voxel, otherLabel);
-    return true;
-  },
-  // While clicks are collected, Enter on the last of them sends them.
-  clickCross(otherLabel) {
-    const last = stage.collected.at(-1);
-    if (last && last.voxel.join() === stage.cross.join()) commands.sendCollected();
-    else if (stage.volume) commands.click(stage.cross, otherLabel);
-  },
-  // Of the click that was made a moment ago.
-  takeBackClick() {
-    commands.act({ do: "undo" });
-  },
   chooseFile() {
     find("file").click();
   },
-  openDemo() {
-    parts.leftWorklist();
-    opening.ask({ kind: "demo" });
+  async openDemo() {
+    if (await opening.ask({ kind: "demo" })) parts.leftWorklist();
   },
   switchModel() {
     if (dialogue?.answered) opening.ask({ kind: "model" });
@@ -53,7 +35,7 @@ const commands = {
   },
   cancel: () => opening.cancel(),
   dismiss() {
-    panel.showRefusal("");
+    panel.showPassedOver("");
   },
   help() {
     find("help-sheet").showModal();
@@ -70,10 +52,13 @@ const conversation = {
   pending: () => dialogue?.pending ?? [],
   ask(action) {
     dialogue.act(action);
-    parts.asked(dialogue.pending);
     showDialogue();
   },
 };
+const gate = new Gate({
+  sendCollected: () => commands.sendCollected(),
+  isAnswered: () => !dialogue?.answered || dialogue.pending.length === 0,
+});
 Object.assign(
   commands,
   movingCommands({
@@ -88,7 +73,11 @@ Object.assign(
     moveCross: (voxel) => commands.moveCross(voxel),
   }),
 );
-const opening = new Opening({ upload, send, panel, givenUp, limitMb: props.upload_mb });
+const opening = new Opening({
+  upload, send, panel, gate, givenUp, limitMb: props.upload_mb,
+  model: () => find("model").value,
+  refuse: refuseFile,
+});
 const connection = new Connection({
   changed: (state) => panel.showConnection(state),
   interrupted: () => recovery.interrupted(),
@@ -100,12 +89,12 @@ const recovery = recoveryOf({
   refuse: (sentence) => showWork({ state: "refused", sentence }),
 });
 const parts = attachParts({
-  find, stage, redraw, panel, commands, send,
+  find, stage, redraw, panel, commands, send, gate,
   openScan: (item) => opening.open(item),
   request: (request) => opening.ask(request),
   lastRequest: () => props.value.request,
   answered: () => Boolean(dialogue?.answered),
-  ready: () => !dialogue || (dialogue.answered !== null && dialogue.pending.length === 0),
+  isShown: () => !dialogue || dialogue.answered !== null,
   cards: props.models,
 });
 Object.assign(commands, tapCommands(stage, commands));
@@ -118,23 +107,15 @@ function redraw() {
   for (const view of views) view.redraw();
 }
 
+// Shows clicks and objects as they are now, and keeps in this browser what led to them.
 function showDialogue() {
+  if (dialogue.answered) parts.asked([...dialogue.pending, ...roundOf(stage.collected)]);
   const collected = stage.collected.map((click) => ({ ...click, collected: true }));
   stage.clicks = [...dialogue.clicks, ...collected];
   panel.clicks.show(stage.clicks);
   panel.objects.show(objects.all, dialogue.active);
   panel.showStatus(dialogue);
   redraw();
-}
-
-// Goes on from a mask that was saved before; see app/page_actions.py.
-async function startFrom(file) {
-  try {
-    const { path } = await upload(file);
-    commands.act({ do: "start", file: { path } });
-  } catch {
-    panel.showRefusal(failedUpload(file));
-  }
 }
 
 function putOnStage(volume, itsDialogue) {
@@ -185,7 +166,7 @@ async function showPreview(description) {
     return;
   }
   if (isOvertaken()) return;
-  if (dialogue?.answered) fallback = { volume: stage.volume, dialogue };
+  if (dialogue?.answered) fallback = { volume: stage.volume, dialogue, collected: stage.collected };
   putOnStage(volume, new Dialogue(description.id, opening.source, send));
   // What is known of its mask may have come first.
   if (props.server_growing) await showGrowing(props.server_growing);
@@ -213,7 +194,6 @@ async function showAnswer(answer) {
   stage.maskVersion = answer.seq;
   panel.showAnswer(answer);
   parts.answered(answer);
-  if (dialogue.pending.length > 0) parts.asked(dialogue.pending);
   showDialogue();
   if (answer.seq === 1 && isFirst) commands.moveCross(mask.middle() ?? stage.volume.middle());
   for (const view of views) view.draw();
@@ -224,24 +204,34 @@ async function showAnswer(answer) {
     ready: true,
   });
   trigger("measure");
+  gate.answered();
 }
 
-function showWork(work) {
+async function showWork(work) {
   root.dataset.state = work.state;
   if (work.lost && recovery.lost()) return;
   const busy = work.state === "busy";
   panel.showWork(busy ? work.stage : null, work.fraction, opening.isCancellable(busy));
   panel.showRefusal(work.state === "refused" ? work.sentence : "");
   if (!hasFailed(work)) return;
-  givenUp();
-  if (!dialogue) return;
-  if (dialogue.answered) find("model").value = dialogue.answered.model;
-  else goBack();
+  givenUp(work.sentence);
+  if (dialogue?.answered) find("model").value = dialogue.answered.model;
+  else if (dialogue) await goBack();
+  parts.goOn();
 }
 
-function givenUp() {
-  parts.refused();
+// sentence: why what was asked for is not done, unless the person wanted that.
+function givenUp(sentence = "") {
+  parts.refused(sentence);
+  gate.refused();
   dialogue?.stay();
+}
+
+function refuseFile(sentence) {
+  panel.showWork(null);
+  panel.showRefusal(sentence);
+  givenUp(sentence);
+  parts.goOn();
 }
 
 function hasFailed({ state }) {
@@ -254,11 +244,12 @@ async function goBack() {
     clearStage();
     return;
   }
-  const { volume, dialogue: before } = fallback;
+  const { volume, dialogue: before, collected } = fallback;
   fallback = null;
   const { answered } = before;
   before.answered = null;
   putOnStage(volume, before);
+  stage.collected = collected;
   await showAnswer(answered);
 }
 
@@ -274,7 +265,7 @@ async function showDetails(details) {
 }
 
 commands.setLabel("fg");
-attachMaskUpload(find, startFrom);
+attachMaskUpload({ find, upload, act: commands.act, refuse: (sentence) => panel.showRefusal(sentence) });
 find("model-field").hidden = props.models.length < 2;
 fillHelpSheet(find("help-sheet"));
 labelControls(element);

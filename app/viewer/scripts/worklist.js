@@ -2,13 +2,19 @@
 
 class Worklist {
   // find: as in viewer.js. open(item): uploads and opens a scan, in the state of its session.
-  // ready(): whether nothing is on its way that leaving the scan would lose.
-  constructor({ find, open, ready }) {
-    Object.assign(this, { find, open, ready });
+  // ready(): resolves to whether the scan on screen can be left. say(sentence): tells the person
+  // which scans were passed over, until that is taken back with "".
+  constructor({ find, open, ready, say }) {
+    Object.assign(this, { find, open, ready, say });
     this.items = [];
     // Places in the list of the scan on screen, and of the one that is being opened.
     this.current = -1;
     this.opening = -1;
+    // Where to go on from one that cannot be opened: 1 forth, -1 back, 0 nowhere. The place to go
+    // on with, and what was said of those on the way.
+    this.direction = 0;
+    this.next = -1;
+    this.complaints = [];
     this.show();
   }
 
@@ -16,28 +22,77 @@ class Worklist {
     return this.items.length > 0;
   }
 
-  // scans: { file, beside } of each. The first of them is opened.
+  // scans: { file, beside } of each. The first of them that can be opened is.
   add(scans) {
     const first = this.items.length;
-    this.items.push(...scans.map((scan) => ({ ...scan, name: scan.file.name, done: false, session: null })));
+    const added = scans.map((scan) => ({
+      ...scan, name: scan.file.name, mark: markOf(scan.file), done: false, refusal: "", session: null,
+    }));
+    this.items.push(...added);
     this.show();
-    this.choose(first);
+    this.showKeptMarks(added);
+    this.choose(first, 1);
+  }
+
+  async showKeptMarks(added) {
+    const marks = await Promise.all(added.map(({ mark }) => mark));
+    const kept = new Set(doneMarks());
+    added.forEach((item, place) => {
+      item.done = kept.has(marks[place]);
+    });
+    this.show();
+  }
+
+  // The nearest place in a direction whose scan can be opened, as far as is known; -1 for none.
+  beyond(place, by) {
+    const next = place + by;
+    if (!this.items[next]) return -1;
+    return this.items[next].refusal ? this.beyond(next, by) : next;
   }
 
   step(by) {
-    const next = this.current + by;
-    if (next >= 0 && next < this.items.length) this.choose(next);
+    const next = this.beyond(this.current, by);
+    if (next >= 0) this.choose(next, by);
   }
 
-  choose(place) {
-    if (!this.ready()) return;
+  async choose(place, direction = 0) {
+    if (!(await this.ready()) || this.opening >= 0) return;
+    this.direction = direction;
+    this.complaints = [];
+    this.say("");
+    this.begin(place);
+  }
+
+  begin(place) {
     this.opening = place;
     this.open(this.items[place]);
   }
 
+  // What is being opened will not be on screen; sentence: why, unless the person wanted that.
+  refused(sentence) {
+    const place = this.opening;
+    this.opening = -1;
+    if (place < 0 || !sentence) return;
+    const item = this.items[place];
+    item.refusal = sentence.includes(item.name) ? sentence : item.name + ": " + sentence;
+    this.complaints.push(item.refusal);
+    this.say(this.complaints.join(" "));
+    this.next = this.direction === 0 ? -1 : this.beyond(place, this.direction);
+    this.show();
+  }
+
+  // Passes over what cannot be opened, now that the scan from before is back.
+  goOn() {
+    const { next } = this;
+    this.next = -1;
+    if (next >= 0) this.begin(next);
+  }
+
   toggleDone(place = this.current) {
     if (place < 0) return;
-    this.items[place].done = !this.items[place].done;
+    const item = this.items[place];
+    item.done = !item.done;
+    item.mark.then((mark) => keepDone(mark, item.done));
     this.show();
   }
 
@@ -54,13 +109,17 @@ class Worklist {
   }
 
   answered(answer) {
-    if (this.opening >= 0 && answer.seq === 1) {
-      this.current = this.opening;
-      this.opening = -1;
-      this.show();
-    }
+    if (this.opening < 0 || answer.seq !== 1) return;
+    this.current = this.opening;
+    this.opening = -1;
+    this.items[this.current].refusal = "";
+    this.show();
+  }
+
+  // session: everything that was done to the scan on screen.
+  keep(session) {
     const item = this.items[this.current];
-    if (item) item.session = answer.session.actions.length > 0 ? answer.session : null;
+    if (item) item.session = session.actions.length > 0 ? session : null;
   }
 
   show() {
@@ -69,17 +128,19 @@ class Worklist {
     section.hidden = items.length === 0;
     const count = items.filter(({ done }) => done).length;
     this.find("worklist-count").textContent = count + " of " + items.length + " done";
-    this.find("previous-scan").disabled = current <= 0;
-    this.find("next-scan").disabled = current < 0 || current >= items.length - 1;
+    this.find("previous-scan").disabled = this.beyond(current, -1) < 0;
+    this.find("next-scan").disabled = this.beyond(current, 1) < 0;
     this.find("worklist-items").replaceChildren(...items.map((item, place) => this.row(item, place)));
     section.querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest" });
   }
 
-  row({ name, done }, place) {
+  row({ name, done, refusal }, place) {
     const row = node("li");
     row.setAttribute("aria-current", place === this.current);
-    const jump = node("button", name);
+    row.dataset.refused = refusal !== "";
+    const jump = node("button", refusal ? "⚠ " + name : name);
     Object.assign(jump, { type: "button", className: "cs-jump", title: "Open " + name });
+    if (refusal) jump.title = refusal + " Press to try it again.";
     jump.onclick = () => this.choose(place);
     const mark = node("button", done ? "✓" : "○");
     Object.assign(mark, { type: "button", className: "cs-button cs-icon" });
