@@ -51,7 +51,8 @@ def read_dicom_archive(
         shape = (columns, rows, len(stack.slices))
         # As it is read, and again in the order of the display grid.
         limits.check_memory(shape, 2 * MAX_BYTES_PER_VOXEL * math.prod(shape))
-        voxels = read_pixels(stack.slices)
+        voxels, rounding = read_pixels(stack.slices)
+        notices += rounding.notices
     if len(stacks) > 1 and volume_index is None:
         notices.append(
             f"The series holds {len(stacks)} images at each position; the first of each is used."

@@ -16,6 +16,7 @@ from pydicom.uid import UID, SecondaryCaptureImageStorage, generate_uid
 from caiseg.errors import InvalidInput
 from caiseg.reading.codestreams import check_codestream
 from caiseg.reading.dicom_slices import Slice
+from caiseg.reading.rounding import Rounding
 from caiseg.reading.stream import truncated
 from caiseg.reading.voxels import compact
 
@@ -32,7 +33,7 @@ _PIXEL_TAGS = [
 ]
 
 
-def read_pixels(slices: Sequence[Slice]) -> npt.NDArray[Any]:
+def read_pixels(slices: Sequence[Slice]) -> tuple[npt.NDArray[Any], Rounding]:
     """Decode a stack of images and scale them to what they measure.
 
     Args:
@@ -40,7 +41,7 @@ def read_pixels(slices: Sequence[Slice]) -> npt.NDArray[Any]:
 
     Returns:
         Array ``(columns, rows, slices)``: float32 where any slice is scaled, else the type that
-        :func:`~caiseg.reading.voxels.compact` keeps.
+        :func:`~caiseg.reading.voxels.compact` keeps; and which values had to be rounded.
 
     Raises:
         InvalidInput: A file lacks its pixels, or some of them, or its compressed image is another
@@ -49,14 +50,16 @@ def read_pixels(slices: Sequence[Slice]) -> npt.NDArray[Any]:
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     plain = all(image.scaling == (1.0, 0.0) for image in slices)
     voxels: npt.NDArray[Any] | None = None
+    rounding = Rounding()
     for index, image in enumerate(slices):
-        pixels = compact(_stored_pixels(image), None if plain else image.scaling)
+        pixels, rounded = compact(_stored_pixels(image), None if plain else image.scaling)
+        rounding += rounded
         if voxels is None:
             dtype = pixels.dtype if plain else np.float32
             voxels = np.empty((*pixels.shape, len(slices)), dtype=dtype, order="F")
         voxels[:, :, index] = pixels
     assert voxels is not None
-    return voxels
+    return voxels, rounding
 
 
 def _stored_pixels(image: Slice) -> npt.NDArray[Any]:

@@ -112,9 +112,9 @@ def _read(
     volume = kept * math.prod(size[:3])
     limits.check_memory(size, max(whole + volume, 2 * volume))
     image = reader.Execute()
-    voxels = compact(_volume(sitk.GetArrayViewFromImage(image), index))
+    voxels, rounding = compact(_volume(sitk.GetArrayViewFromImage(image), index))
     native = NativeGeometry(format=file_format, shape=tuple(size[:3]), affine=affine)
-    return RawScan(voxels, affine, native, notices, volumes)
+    return RawScan(voxels, affine, native, notices + rounding.notices, volumes)
 
 
 def _volume(array: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:

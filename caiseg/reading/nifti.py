@@ -17,6 +17,7 @@ from caiseg.errors import InvalidInput
 from caiseg.grids import Grid
 from caiseg.reading.geometry import check_affine, choose_volume
 from caiseg.reading.limits import Limits
+from caiseg.reading.rounding import Rounding
 from caiseg.reading.scan import FloatArray, NativeGeometry, RawScan
 from caiseg.reading.stream import CHUNK, ScanStream, open_stream, truncated
 from caiseg.reading.voxels import compact, kept_type
@@ -62,27 +63,27 @@ def read_nifti(path: Path, *, volume_index: int | None, limits: Limits) -> RawSc
         layout = _layout(header, limits)
         index = choose_volume(layout.volumes, volume_index)
         stream.skip(layout.offset - consumed + index * layout.volume_bytes)
-        voxels = _read_voxels(stream, layout)
+        voxels, rounding = _read_voxels(stream, layout)
         stream.skip((layout.volumes - index - 1) * layout.volume_bytes)
         stream.finish()
     native, affine, notices = _geometry(raw, header, layout.shape)
     if layout.volumes > 1 and volume_index is None:
         notices.append(f"The file holds {layout.volumes} volumes; the first one is used.")
-    return RawScan(
-        voxels.reshape(native.shape_3d, order="F"), affine, native, notices, layout.volumes
-    )
+    data = voxels.reshape(native.shape_3d, order="F")
+    return RawScan(data, affine, native, notices + rounding.notices, layout.volumes)
 
 
-def _read_voxels(stream: ScanStream, layout: _Layout) -> npt.NDArray[Any]:
+def _read_voxels(stream: ScanStream, layout: _Layout) -> tuple[npt.NDArray[Any], Rounding]:
     """Voxels of one volume in the file's order, in the type that they are kept in."""
     stream.expect(layout.volume_bytes)
     voxels = np.empty(math.prod(layout.shape), kept_type(layout.dtype, layout.scaling))
-    step = max(1, CHUNK // layout.dtype.itemsize)
+    rounding, step = Rounding(), max(1, CHUNK // layout.dtype.itemsize)
     for start in range(0, voxels.size, step):
         part = voxels[start : start + step]
         stored = stream.read_exactly(part.size * layout.dtype.itemsize)
-        part[:] = compact(np.frombuffer(stored, layout.dtype), layout.scaling)
-    return voxels
+        part[:], rounded = compact(np.frombuffer(stored, layout.dtype), layout.scaling)
+        rounding += rounded
+    return voxels, rounding
 
 
 def _read_header(stream: ScanStream) -> tuple[nib.Nifti1Header, int]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from caiseg.errors import InvalidInput
+from caiseg.reading.rounding import Rounding
 
 _KEPT = {"u1": np.uint8, "i1": np.int16, "i2": np.int16, "u2": np.uint16}
 _AT_ONCE = 1 << 20
@@ -31,21 +32,25 @@ def kept_type(stored: np.dtype[Any], scaling: tuple[float, float] | None = None)
 
 def compact(
     stored: npt.NDArray[Any], scaling: tuple[float, float] | None = None
-) -> npt.NDArray[Any]:
+) -> tuple[npt.NDArray[Any], Rounding]:
     """Scale stored values, in the type of :func:`kept_type`; always a copy.
 
     Args:
         stored: Voxels of any real type and byte order.
         scaling: Slope and intercept of the header's linear scaling; None for no scaling. Takes
             three times the memory of a float64 for each voxel while it is applied.
+
+    Returns:
+        The values, and which of them had to be rounded.
     """
-    kept = kept_type(stored.dtype, scaling)
+    slope, exact = 1.0, stored
     # Values beyond float32 become infinite, and repair() reports them.
     with np.errstate(over="ignore", invalid="ignore"):
-        if scaling is None or scaling == (1.0, 0.0):
-            return stored.astype(kept)
-        slope, intercept = scaling
-        return (stored.astype(np.float64) * slope + intercept).astype(kept)
+        if scaling is not None and scaling != (1.0, 0.0):
+            slope, intercept = scaling
+            exact = stored.astype(np.float64) * slope + intercept
+        kept = exact.astype(kept_type(stored.dtype, scaling))
+    return kept, Rounding.of(exact, kept, stored.dtype, slope)
 
 
 def repair(data: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], list[str]]:

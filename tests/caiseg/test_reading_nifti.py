@@ -260,6 +260,35 @@ def test_every_real_type_is_read_and_kept_small(tmp_path: Path, stored: Any, kep
 
 
 @pytest.mark.parametrize(
+    ("stored", "values", "largest"),
+    [
+        (np.int64, [2**24 + 1, 2**62 + 1], "by 1 at most"),
+        (np.uint64, [2**24 + 1, 2**64 - 3], "by 3 at most"),
+        (np.int32, [2**24 + 1, 2**24 + 3], "by 1 at most"),
+        (np.float64, [0.1, 1e-9], "by 1.5e-09 at most"),
+    ],
+)
+def test_values_that_single_precision_cannot_keep_are_counted(
+    tmp_path: Path, stored: Any, values: list[float], largest: str
+) -> None:
+    data = voxels(dtype=stored)
+    data[0, 0, :2] = values
+    (notice,) = load_volume(write_nifti(tmp_path / "scan.nii", data)).notices
+    assert "2 of them were rounded" in notice
+    assert largest in notice
+
+
+@pytest.mark.parametrize(("intercept", "rounded"), [(0, False), (1024, False), (1e7, True)])
+def test_scaling_rounds_only_what_can_no_longer_be_told_apart(
+    tmp_path: Path, intercept: float, rounded: bool
+) -> None:
+    """Steps of 0.1 are no binary fractions; that alone is worth no notice."""
+    fields = {"scl_slope": 0.1, "scl_inter": intercept}
+    volume = load_volume(write_nifti(tmp_path / "scan.nii", fields=fields))
+    assert any("single precision" in notice for notice in volume.notices) == rounded
+
+
+@pytest.mark.parametrize(
     ("slope", "intercept", "kept"),
     [(0.5, -3, np.float32), (1, -1024, np.float32), (1, 0, np.int16), (0, 9, np.int16)],
 )
