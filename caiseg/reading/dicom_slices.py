@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,12 @@ _TAGS = [
     "RescaleSlope",
     "RescaleIntercept",
 ]
+
+
+# pydicom quotes values that it finds odd, on the terminal and so in a server's log, and they may be
+# a patient's. What matters of them is checked here.
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+warnings.filterwarnings("ignore", module="pydicom")
 
 
 @dataclass(frozen=True, eq=False)
