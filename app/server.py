@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import atexit
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 from app.accounts import Accounts
 from app.settings import Settings
 from caiseg.errors import InvalidInput
+from caiseg.private_folders import delete_abandoned, private_folder
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -69,11 +69,13 @@ def serve(settings: Settings) -> None:
 def private_cache() -> Path:
     """Make the folder for scans in transit, and tell Gradio about it before it is imported.
 
-    Nobody else on this machine can read it, and it goes when the server does. Gradio is also told
-    to ask no other host for anything.
+    Nobody else on this machine can read it, and it goes when the server does; those of servers that
+    were killed go now. Gradio is also told to ask no other host for anything.
     """
-    cache = Path(tempfile.mkdtemp(prefix="caiseg-"))
-    atexit.register(shutil.rmtree, cache, ignore_errors=True)
+    delete_abandoned()
+    folder = ExitStack()
+    cache = folder.enter_context(private_folder())
+    atexit.register(folder.close)
     os.environ |= {
         "GRADIO_TEMP_DIR": str(cache),
         "GRADIO_EXAMPLES_CACHE": str(cache / "examples"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections import defaultdict
 from pathlib import Path
 
 from caiseg.errors import InvalidInput, Series, SeveralSeries
+from caiseg.private_folders import private_folder
 from caiseg.reading.archive import extract_dicom
 from caiseg.reading.dicom_pixels import read_pixels
 from caiseg.reading.dicom_slices import Slice, read_slice
@@ -35,8 +35,8 @@ def read_dicom_archive(
         SeveralSeries: It holds several, and ``series`` names none of them.
         InvalidInput: The archive is damaged or hostile, or does not hold one regular series.
     """
-    with tempfile.TemporaryDirectory(prefix="caiseg-") as folder:
-        files = extract_dicom(path, Path(folder), limits.voxels * MAX_BYTES_PER_VOXEL)
+    with private_folder() as folder:
+        files = extract_dicom(path, folder, limits.voxels * MAX_BYTES_PER_VOXEL)
         if not files:
             raise InvalidInput(
                 "The zip archive holds no DICOM image; zip the folder of one DICOM series."

@@ -30,7 +30,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def caches(folder: Path) -> list[Path]:
-    return list(folder.glob("caiseg-*"))
+    return list(folder.glob("caiseg-*/files"))
 
 
 def test_it_listens_on_this_machine_only_and_cleans_up_when_terminated(
