@@ -99,17 +99,16 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
         cache: The folder from :func:`private_cache`.
     """
     import gradio as gr
-    from starlette.middleware import Middleware
 
     from app.disk_cache import DiskCache
-    from app.file_owners import FileOwners, OwnFilesOnly
+    from app.file_owners import FileOwners
+    from app.guards import guards
     from app.handlers import Handlers
     from app.main_page import build_page
     from app.metrics import Metrics
     from app.network_work import NetworkWork
     from app.operator_pages import operator_routes, watch_server
     from app.program_api import ProgramApi
-    from app.security import SecurityHeaders
     from app.store import SessionStore
     from app.turns import Turns
     from app.uploads import Uploads
@@ -120,7 +119,7 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
     gr.set_static_paths([PLOTLY])
     store = SessionStore(settings.memory_bytes, settings.idle_minutes * 60, _FORGET_SECONDS)
     demo = settings.demo_folder / "demo_brain_flair.nii.gz"
-    turns, metrics, owners = Turns(), Metrics(), FileOwners(cache)
+    turns, metrics, owners = Turns(), Metrics(), FileOwners(cache, public=[PLOTLY])
     uploads = Uploads(cache, demo, owners)
     network = NetworkWork(turns, metrics, settings.memory_bytes)
     work = Work(models, store, uploads, network, settings.reading_bytes)
@@ -150,12 +149,7 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
             prevent_thread_lock=True,
             quiet=True,
             app_kwargs={
-                "middleware": [
-                    Middleware(SecurityHeaders),
-                    Middleware(
-                        OwnFilesOnly, owners=owners, user_of=lambda request: _user(page, request)
-                    ),
-                ],
+                "middleware": guards(settings, owners, lambda request: _user(page, request)),
                 "docs_url": None,
                 "redoc_url": None,
                 "routes": operator_routes(metrics, admits),

@@ -26,18 +26,15 @@ class Uploads:
         self._demo = demo
         self._owners = owners
 
-    def find(self, path: Path) -> Path:
+    def find(self, path: Path, user: str) -> Path:
         """The uploaded file that a page named.
 
         Raises:
-            InvalidInput: The path is not an upload.
+            InvalidInput: The path is not an upload of this user.
         """
-        resolved = path.resolve()
-        inside = resolved.is_relative_to(self._cache.resolve()) and resolved.is_file()
-        # Folders of open scans lie in the cache too, other people's among them.
-        if not inside or self._owners.owner(resolved) is not None:
+        if not (self._owners.has_sent(user, path) and path.is_file()):
             raise InvalidInput("The file did not arrive; choose it again.")
-        return resolved
+        return path.resolve()
 
     def link(self, path: Path, user: str, beside: tuple[Path, str] | None = None) -> Path:
         """Put a file into a folder of its own, without copying it where the disk allows that.

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -107,7 +108,8 @@ class Work:
             predictor, resident = yield from self._resident(scan, message.view)
             started = time.perf_counter()
             segment = self._network.answering(predictor, resident)
-            sentence = do_new(scan, message.actions, resident.volume, segment, self._uploads.find)
+            find = partial(self._uploads.find, user=key.user)
+            sentence = do_new(scan, message.actions, resident.volume, segment, find)
             answer = replies.answer(scan, time.perf_counter() - started, sentence)
             self._network.answered(time.perf_counter() - started)
             yield answer
@@ -164,8 +166,8 @@ class Work:
     def _source(self, upload: OpenUpload, user: str) -> ScanFile:
         beside = None
         if upload.beside is not None:
-            beside = (self._uploads.find(upload.beside.path), upload.beside.name)
-        link = self._uploads.link(self._uploads.find(upload.file.path), user, beside)
+            beside = (self._uploads.find(upload.beside.path, user), upload.beside.name)
+        link = self._uploads.link(self._uploads.find(upload.file.path, user), user, beside)
         return ScanFile(link, upload.series, upload.volume, self._reading_bytes)
 
     def _open_file(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -13,6 +14,9 @@ from typing import Any
 
 import pytest
 import yaml
+
+from app.cli import main
+from app.request_limits import UPLOAD_FRAME_BYTES
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
@@ -44,7 +48,7 @@ def test_every_request_of_a_browser_reaches_the_replica_of_its_cookie(
     _, inside = site
     by_name = {words[0]: (words[1:], block) for words, block in inside}
     # No matcher: uploads, queue, answers, files and logins all take the same way.
-    assert set(by_name) == {"respond", "reverse_proxy"}
+    assert set(by_name) == {"request_body", "respond", "reverse_proxy"}
     assert by_name["respond"][0] == ["/metrics", "404"]
     matcher, proxy = by_name["reverse_proxy"]
     assert matcher == []
@@ -55,6 +59,16 @@ def test_every_request_of_a_browser_reaches_the_replica_of_its_cookie(
     variables = COMPOSE["services"]["proxy"]["environment"]
     assert secret.strip("{}$") in variables
     assert site[0][0].strip("{}$") in variables
+
+
+def test_the_proxy_lets_the_largest_upload_through_and_nothing_larger(
+    site: tuple[list[str], list[Any]],
+) -> None:
+    ((matcher, limits),) = ((words[1:], b) for words, b in site[1] if words[0] == "request_body")
+    assert matcher == []
+    assert "--upload-mb" not in COMPOSE["services"]["caiseg"]["command"]
+    default = inspect.signature(main).parameters["upload_mb"].default
+    assert limits == [(["max_size", f"{default + UPLOAD_FRAME_BYTES // 2**20}MiB"], [])]
 
 
 def test_the_proxy_asks_the_service_at_the_port_that_the_image_exposes(

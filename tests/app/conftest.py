@@ -50,15 +50,23 @@ def cache(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def owners(cache: Path) -> FileOwners:
+    """Who has sent what; a test that puts an upload there has to say so."""
+    return FileOwners(cache)
+
+
+@pytest.fixture
 def store() -> SessionStore:
     """Room for the scan that is in use."""
     return SessionStore(1, idle_seconds=60, forget_seconds=600)
 
 
 @pytest.fixture
-def handlers(shelf: StandInShelf, store: SessionStore, cache: Path, tmp_path: Path) -> Handlers:
+def handlers(
+    shelf: StandInShelf, store: SessionStore, cache: Path, owners: FileOwners, tmp_path: Path
+) -> Handlers:
     """The server's side of the page's events, called as Gradio calls it."""
-    uploads = Uploads(cache, tmp_path / "demo" / "demo.nii.gz", FileOwners(cache))
+    uploads = Uploads(cache, tmp_path / "demo" / "demo.nii.gz", owners)
     return Handlers(work_with(shelf, store, uploads), store)
 
 

@@ -11,6 +11,7 @@ import gradio as gr
 import pytest
 
 from app.cancellation import Cancellations
+from app.file_owners import FileOwners
 from app.handlers import Handlers
 from app.store import SessionKey, SessionStore
 from caiseg import Volume
@@ -20,9 +21,10 @@ ANN, BOB = SessionKey("", "ann"), SessionKey("", "bob")
 
 
 @pytest.fixture
-def asking(blob: Path, cache: Path) -> Callable[[int], dict[str, Any]]:
+def asking(blob: Path, cache: Path, owners: FileOwners) -> Callable[[int], dict[str, Any]]:
     """The page's value when it asks to open a scan, by the number of that request."""
     upload = blob.rename(cache / blob.name)
+    owners.received(upload, ANN.user)
     asked = {"kind": "upload", "file": {"path": str(upload)}}
     return lambda ticket: {"model": "small", "request": asked, "ticket": ticket}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from app.file_owners import FileOwners
 from app.handlers import Handlers
 from app.store import SessionKey, SessionStore
 from caiseg import load_volume
@@ -30,9 +32,10 @@ def opening(path: Path, model: str = "small") -> dict[str, Any]:
 
 
 @pytest.fixture
-def upload(blob: Path, cache: Path) -> Path:
+def upload(blob: Path, cache: Path, owners: FileOwners) -> Path:
     folder = cache / "upload"
     folder.mkdir()
+    owners.received(folder / blob.name, "")
     return blob.rename(folder / blob.name)
 
 
@@ -102,10 +105,11 @@ def test_an_evicted_scan_goes_on_where_it_was(
 
 
 def test_a_scan_survives_the_deletion_of_its_upload(
-    handlers: Handlers, upload: Path, store: SessionStore
+    handlers: Handlers, upload: Path, owners: FileOwners, store: SessionStore
 ) -> None:
     scan = said(handlers.open(opening(upload), request(ANN)))["server_scan"]
     other = upload.rename(upload.with_name("other.nii.gz"))
+    owners.received(other, "")
     said(handlers.open(opening(other), request(BOB)))
     told = said(handlers.act({"scan": scan["id"], "actions": [click(1, 1, 1)]}, request(ANN)))
     assert told["server_work"] == {"state": "idle"}
@@ -119,14 +123,46 @@ def test_only_uploads_are_opened(handlers: Handlers, store: SessionStore, path: 
 
 
 def test_the_files_of_an_open_scan_are_not_opened_by_another(
-    handlers: Handlers, upload: Path, store: SessionStore
+    handlers: Handlers, upload: Path, owners: FileOwners, store: SessionStore
 ) -> None:
+    owners.received(upload, ANN)
     said(handlers.open(opening(upload), request("page", user=ANN)))
     scan = store.get(SessionKey(ANN, "page"))
     assert scan is not None
     told = said(handlers.open(opening(scan.source.path), request("page", user=BOB)))
     assert told["server_work"]["sentence"] == "The file did not arrive; choose it again."
     assert store.get(SessionKey(BOB, "page")) is None
+
+
+def test_an_upload_is_opened_for_all_who_have_sent_it_and_nobody_else(
+    handlers: Handlers, upload: Path, owners: FileOwners
+) -> None:
+    def opened_by(user: str) -> bool:
+        told = said(handlers.open(opening(upload), request("page", user=user)))
+        return "server_answer" in told
+
+    owners.received(upload, ANN)
+    assert (opened_by(ANN), opened_by(BOB)) == (True, False)
+    owners.received(upload, BOB)
+    assert (opened_by(ANN), opened_by(BOB)) == (True, True)
+
+
+def test_neither_voxels_beside_a_header_nor_a_mask_are_taken_from_another(
+    handlers: Handlers, upload: Path, owners: FileOwners
+) -> None:
+    owners.received(upload, BOB)
+    secret = upload.with_name("secret.nii.gz")
+    shutil.copy(upload, secret)
+    owners.received(secret, ANN)
+    pair = opening(upload)
+    pair["request"]["beside"] = {"path": str(secret), "name": "scan.raw"}
+    told = said(handlers.open(pair, request("page", user=BOB)))
+    assert told["server_work"]["sentence"] == "The file did not arrive; choose it again."
+    scan = said(handlers.open(opening(upload), request("page", user=BOB)))["server_scan"]
+    start = {"do": "start", "file": {"path": str(secret)}}
+    asked = {"scan": scan["id"], "actions": [start]}
+    told = said(handlers.act(asked, request("page", user=BOB)))
+    assert told["server_work"]["sentence"] == "The file did not arrive; choose it again."
 
 
 def test_a_link_out_of_the_cache_is_not_opened(
@@ -139,10 +175,11 @@ def test_a_link_out_of_the_cache_is_not_opened(
 
 
 def test_a_refused_file_leaves_nothing_behind(
-    handlers: Handlers, cache: Path, store: SessionStore
+    handlers: Handlers, cache: Path, owners: FileOwners, store: SessionStore
 ) -> None:
     wrong = cache / "wrong.nii.gz"
     wrong.write_bytes(b"no scan")
+    owners.received(wrong, "")
     before = sorted(cache.iterdir())
     told = said(handlers.open(opening(wrong), request(ANN)))
     assert told["server_work"]["state"] == "refused"
@@ -263,8 +300,9 @@ def test_the_mask_is_saved_from_an_evicted_scan_too(
 
 
 def test_a_page_that_knows_anothers_name_sees_nothing_of_it(
-    handlers: Handlers, upload: Path
+    handlers: Handlers, upload: Path, owners: FileOwners
 ) -> None:
+    owners.received(upload, ANN)
     scan = said(handlers.open(opening(upload), request("page", user=ANN)))["server_scan"]
     thief = request("page", user=BOB)
     message = {"scan": scan["id"], "actions": [click(1, 1, 1)]}

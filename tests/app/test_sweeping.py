@@ -26,11 +26,11 @@ def store() -> SessionStore:
 
 
 @pytest.fixture
-def uploads(cache: Path, tmp_path: Path) -> Uploads:
-    return Uploads(cache, tmp_path / "demo.nii.gz", FileOwners(cache))
+def uploads(cache: Path, owners: FileOwners, tmp_path: Path) -> Uploads:
+    return Uploads(cache, tmp_path / "demo.nii.gz", owners)
 
 
-def upload(cache: Path, page: str) -> dict[str, Any]:
+def upload(cache: Path, owners: FileOwners, page: str) -> dict[str, Any]:
     """What a page asks for that has uploaded a scan which does not compress."""
     folder = cache / f"upload-{page}"
     folder.mkdir(exist_ok=True)
@@ -39,15 +39,18 @@ def upload(cache: Path, page: str) -> dict[str, Any]:
     # The upload itself has been there for long, and is swept before anything that is in use.
     for changed in (path, folder):
         os.utime(changed, (0, 0))
+    owners.received(path, "")
     return {"kind": "upload", "file": {"path": str(path)}}
 
 
 def test_scans_of_silent_pages_do_not_fill_the_disk(
-    handlers: Handlers, store: SessionStore, cache: Path
+    handlers: Handlers, store: SessionStore, cache: Path, owners: FileOwners
 ) -> None:
     # Nobody says goodbye, as a program does that opens one session after the other.
     for page in "abcdef":
-        said(handlers.open({"model": "small", "request": upload(cache, page)}, request(page)))
+        said(
+            handlers.open({"model": "small", "request": upload(cache, owners, page)}, request(page))
+        )
     one = sum(
         file.stat().st_size for file in next(iter(store.open_scans())).source.folder.iterdir()
     )
@@ -64,46 +67,52 @@ def test_scans_of_silent_pages_do_not_fill_the_disk(
 
 
 def test_a_page_that_was_forgotten_is_told_so_and_replays(
-    handlers: Handlers, store: SessionStore, cache: Path
+    handlers: Handlers, store: SessionStore, cache: Path, owners: FileOwners
 ) -> None:
     clicks = [{"do": "click", "voxel": [4, 5, 6], "label": "fg"}]
-    opening = {"model": "small", "request": upload(cache, "a")}
+    opening = {"model": "small", "request": upload(cache, owners, "a")}
     opened = said(handlers.open(opening, request("a")))
     acting = {"scan": opened["server_scan"]["id"], "actions": clicks}
     answer = said(handlers.act(acting, request("a")))["server_answer"]
-    said(handlers.open({"model": "small", "request": upload(cache, "b")}, request("b")))
+    said(handlers.open({"model": "small", "request": upload(cache, owners, "b")}, request("b")))
 
     sweep(store, DiskCache(cache, budget_bytes=1))
 
     assert said(handlers.act(acting, request("a")))["server_work"]["lost"], "which lets it replay"
     assert store.get(SessionKey("", "b")) is not None
-    again = {**upload(cache, "a"), "session": answer["session"]}
+    again = {**upload(cache, owners, "a"), "session": answer["session"]}
     replayed = said(handlers.open({"model": "small", "request": again}, request("a")))
     assert replayed["server_answer"]["objects"] == answer["objects"]
 
 
 def test_the_page_in_use_stays_however_large_its_scan_is(
-    handlers: Handlers, store: SessionStore, cache: Path
+    handlers: Handlers, store: SessionStore, cache: Path, owners: FileOwners
 ) -> None:
-    said(handlers.open({"model": "small", "request": upload(cache, "a")}, request("a")))
+    said(handlers.open({"model": "small", "request": upload(cache, owners, "a")}, request("a")))
     sweep(store, DiskCache(cache, budget_bytes=1))
     assert len(store) == 1
 
 
 def test_a_scan_that_takes_too_much_memory_to_read_is_refused(
-    shelf: StandInShelf, store: SessionStore, uploads: Uploads, cache: Path
+    shelf: StandInShelf,
+    store: SessionStore,
+    uploads: Uploads,
+    cache: Path,
+    owners: FileOwners,
 ) -> None:
     work = work_with(shelf, store, uploads, reading_bytes=2 * 2 * 32**3 - 1)
     handlers = Handlers(work, store)
-    refused = said(handlers.open({"model": "small", "request": upload(cache, "a")}, request("a")))
+    refused = said(
+        handlers.open({"model": "small", "request": upload(cache, owners, "a")}, request("a"))
+    )
     assert "may be used" in refused["server_work"]["sentence"]
     assert len(store) == 0
 
 
 def test_a_page_that_closes_leaves_nothing_of_its_scan_in_memory(
-    handlers: Handlers, store: SessionStore, cache: Path
+    handlers: Handlers, store: SessionStore, cache: Path, owners: FileOwners
 ) -> None:
-    said(handlers.open({"model": "small", "request": upload(cache, "a")}, request("a")))
+    said(handlers.open({"model": "small", "request": upload(cache, owners, "a")}, request("a")))
     resident = store.open_scans()[0].resident
     assert resident is not None
     voxels = weakref.ref(resident.volume.data)

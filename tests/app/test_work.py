@@ -30,14 +30,18 @@ def store() -> SessionStore:
 
 
 @pytest.fixture
-def work(shelf: StandInShelf, store: SessionStore, cache: Path, tmp_path: Path) -> Work:
-    return work_with(shelf, store, Uploads(cache, tmp_path / "demo.nii.gz", FileOwners(cache)))
+def work(
+    shelf: StandInShelf, store: SessionStore, cache: Path, owners: FileOwners, tmp_path: Path
+) -> Work:
+    return work_with(shelf, store, Uploads(cache, tmp_path / "demo.nii.gz", owners))
 
 
 @pytest.fixture
-def upload(blob: Path, cache: Path) -> dict[str, Any]:
+def upload(blob: Path, cache: Path, owners: FileOwners) -> dict[str, Any]:
     (cache / "upload").mkdir()
-    return {"kind": "upload", "file": {"path": str(blob.rename(cache / "upload" / blob.name))}}
+    path = blob.rename(cache / "upload" / blob.name)
+    owners.received(path, KEY.user)
+    return {"kind": "upload", "file": {"path": str(path)}}
 
 
 def opened(work: Work, request: dict[str, Any], model: str = "small") -> dict[str, Any]:
@@ -140,12 +144,13 @@ def test_a_map_is_served_as_a_file_and_replaced_by_the_next(
 
 
 def test_a_file_of_several_volumes_is_asked_about_and_leaves_nothing(
-    work: Work, store: SessionStore, cache: Path
+    work: Work, store: SessionStore, cache: Path, owners: FileOwners
 ) -> None:
     (cache / "upload").mkdir()
     data = np.zeros((8, 8, 8, 2), np.int16)
     data[..., 1] = 200
     path = write_scan(cache / "upload" / "dynamic.nii.gz", data)
+    owners.received(path, KEY.user)
     request = {"kind": "upload", "file": {"path": str(path)}}
     choice = opened(work, request)["server_choice"]
     assert [option["label"] for option in choice["options"]] == ["Volume 1", "Volume 2"]
@@ -158,10 +163,14 @@ def test_a_file_of_several_volumes_is_asked_about_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("name", ["../scan.raw", "/etc/passwd", "..", "", "scan.mhd"])
-def test_the_voxels_of_a_header_cannot_be_put_elsewhere(work: Work, cache: Path, name: str) -> None:
+def test_the_voxels_of_a_header_cannot_be_put_elsewhere(
+    work: Work, cache: Path, owners: FileOwners, name: str
+) -> None:
     (cache / "upload").mkdir()
     image = sitk.GetImageFromArray(np.ones((4, 5, 6), np.int16))
     sitk.WriteImage(image, str(cache / "upload" / "scan.mhd"))
+    for part in (cache / "upload").iterdir():
+        owners.received(part, KEY.user)
     request = {
         "kind": "upload",
         "file": {"path": str(cache / "upload" / "scan.mhd")},
