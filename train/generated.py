@@ -17,8 +17,8 @@ _TRAINING, _VALIDATION = 0, 1
 class GeneratedCases:
     """Generated scans, another one for every key, made by whoever asks for the sample.
 
-    A scan takes about as long to make as a stored one takes to augment, so that workers keep up
-    with the training and nothing is stored. It follows from seed, epoch, case and repeat alone.
+    Nothing is stored, at the price of making each scan, which takes several times as long as
+    augmenting a stored one. It follows from seed, epoch, case and repeat alone.
 
     Args:
         config: The experiment.

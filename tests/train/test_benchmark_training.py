@@ -10,11 +10,14 @@ import torch
 
 from caiseg.errors import InvalidInput
 from caiseg.network import CAISeg
-from tests.train.small_experiment import small_config
+from tests.train.small_experiment import SCANS, small_config
 from train.benchmark import training
+from train.benchmark.data import CASES, benchmark_cases, measure_facts
 from train.benchmark.report import Measurement, write
 from train.benchmark.savings import measure_savings
 from train.benchmark.training import TrainingBenchmark, measure_training
+from train.dataset import SampleKey
+from train.generated import GeneratedCases
 from train.steps import PARTS, TrainingStep
 from train.trainer import BACKWARD, OPTIMIZER
 
@@ -30,7 +33,8 @@ def test_every_part_of_the_interactive_step_is_measured(monkeypatch: pytest.Monk
     monkeypatch.setattr(TrainingStep, "forward", spy)
     lines, device = measure_training(small_config(), TrainingBenchmark(1, 0, "cpu"))
     assert device.type == "cpu"
-    assert phases == ["interactive"] * (training.WARM_UP + 2 + 1)
+    assert set(phases) == {"interactive"}
+    assert len(phases) > training.WARM_UP + 2, "one step each, with and without a profiler"
     found = {line.what: line for line in lines}
     parts = [found[name] for name in (*PARTS, BACKWARD, OPTIMIZER)]
     assert all(part.value > 0 for part in parts)
@@ -60,7 +64,9 @@ def batch() -> dict[str, torch.Tensor]:
     }
 
 
-def test_a_step_is_compared_with_slower_ways_to_make_it() -> None:
+def test_a_step_is_compared_with_other_ways_to_make_it() -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
     config = small_config(loss={"first_mask_weight": 0.5}, schedule={"precision": "bf16"})
     network = CAISeg(config.network)
     before = {name: weight.clone() for name, weight in network.state_dict().items()}
@@ -68,16 +74,47 @@ def test_a_step_is_compared_with_slower_ways_to_make_it() -> None:
     assert {line.what for line in lines} == {
         "one step in single precision / in bfloat16",
         "earlier rounds, first answer computed again / reused",
+        "one step with instance normalisation / without",
+        "one step with PReLU / with ReLU",
+        "one step in usual memory order / channels last",
+        "one step on one thread / on 2",
     }
+    assert torch.get_num_threads() == 2
     assert all(line.value > 0 and line.unit == "x" for line in lines)
     for name, weight in network.state_dict().items():
         assert torch.equal(weight, before[name]), "the benchmark is no training"
     assert all(weight.grad is None for weight in network.parameters())
+    torch.set_num_threads(threads)
 
 
 def test_what_a_config_does_without_is_not_compared() -> None:
-    config = small_config()
-    assert not measure_savings(CAISeg(config.network), config, [batch()])
+    config = small_config(network={"norm": "none"})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    lines = measure_savings(CAISeg(config.network), config, [batch()])
+    torch.set_num_threads(threads)
+    assert [line.what.partition(" / ")[2] for line in lines] == ["with ReLU", "channels last"]
+
+
+def test_the_cases_come_from_a_cache_as_those_of_a_training_do(tmp_path: Path) -> None:
+    config = small_config(
+        preprocessing={"modality": "CT"}, data={"label_values": [2], "channel": 1}
+    )
+    cases = benchmark_cases(config, tmp_path)
+    assert len(list((tmp_path / "cache").iterdir())) == len(cases) == CASES
+    assert cases.draw(SampleKey(0, 1, 0)).facts is not None
+    (line,) = measure_facts(cases, config)
+    assert line.what == "one sample, scan read whole / in part"
+    assert line.value > 0
+    assert not measure_facts(cases, small_config())
+
+
+def test_a_config_that_generates_its_scans_is_measured_making_them(tmp_path: Path) -> None:
+    config = small_config(synthetic={"scan": SCANS.model_dump(mode="json")})
+    cases = benchmark_cases(config, tmp_path)
+    assert isinstance(cases, GeneratedCases)
+    first, again = (cases.draw(SampleKey(epoch, 0, 0)).image for epoch in (0, 1))
+    assert not torch.equal(first, again)
 
 
 def test_figures_are_written_with_what_they_depend_on(tmp_path: Path) -> None:

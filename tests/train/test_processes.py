@@ -17,6 +17,7 @@ from tests.train.small_runs import (
 )
 from train.config import load_config
 from train.fit import fit
+from train.processes import processes_here, threads_of_each
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -36,6 +37,16 @@ def test_two_processes_train_like_one_with_the_batch_of_both(
     assert len(losses[0]) == 3
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
     assert len(list((two / "tensorboard").iterdir())) == 1, "the first process writes alone"
+
+
+def test_the_processes_of_a_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    assert threads_of_each(processes_here(None)) == 8
+    assert threads_of_each(processes_here(4)) == 2
+    assert threads_of_each(processes_here(16)) == 1
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert threads_of_each(processes_here(None)) == 4, "as a launcher started them"
 
 
 LOST = """

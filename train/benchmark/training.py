@@ -15,18 +15,15 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from caiseg.network import CAISeg
-from caiseg.synthetic import SyntheticScanConfig, generate_scan
+from train.benchmark.data import CASES, benchmark_cases, measure_facts, seconds_per_sample
 from train.benchmark.report import Measurement
 from train.benchmark.savings import measure_savings
 from train.config import ExperimentConfig
-from train.dataset import SampleKey, StoredCases
-from train.prepared import PreparedCase
 from train.processes import launch
 from train.run_folder import RunFolder
 from train.steps import PARTS
 from train.trainer import BACKWARD, OPTIMIZER, Trainer
 
-CASES = 2
 WARM_UP = 2
 """Steps before the clock starts: memory is claimed and kernels are chosen in them."""
 
@@ -52,11 +49,11 @@ class TrainingBenchmark:
 def measure_training(
     config: ExperimentConfig, options: TrainingBenchmark
 ) -> tuple[list[Measurement], torch.device]:
-    """Train on generated scans of the config's own sizes for some steps.
+    """Train on generated scans of the config's own sizes, from a cache, for some steps.
 
     The first pass runs as ``fit`` does and gives the speed; a second one runs under a profiler,
     which costs a little itself, and gives the shares of the parts. Some further steps are made in
-    slower ways too, see :mod:`train.benchmark.savings`.
+    other ways too, see :mod:`train.benchmark.savings`.
 
     Args:
         config: The experiment; its pre-training is left out.
@@ -64,25 +61,26 @@ def measure_training(
 
     Returns:
         Samples a second, and milliseconds a step of every part, with their shares, and ratios to
-        slower ways; and the device that it ran on.
+        other ways; and the device that it ran on.
     """
     compared = min(options.steps, COMPARED)
     config = _interactive_only(config, WARM_UP + 2 * options.steps + compared)
     fabric = launch(options.accelerator, devices=1, nodes=1)
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            config, _cases(config), [], RunFolder(Path(folder)), fabric, workers=options.workers
-        )  # fmt: skip
-        alone = _seconds_per_sample(trainer)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        cases = benchmark_cases(config, folder)
+        run = RunFolder(folder / "run")
+        trainer = Trainer(config, cases, [], run, fabric, workers=options.workers)
+        alone = seconds_per_sample(trainer.samples)
+        savings = [*measure_facts(cases, config)]
         batches = iter(trainer.batches())
         for _ in range(WARM_UP):
             trainer.learn(next(batches))
         waiting, total = _run(trainer, batches, options.steps)
         with profile(activities=_activities(fabric.device)) as profiler:
             _run(trainer, batches, options.steps)
-        savings = []
         if isinstance(trainer.network, CAISeg):
-            savings = measure_savings(trainer.network, config, islice(batches, compared))
+            savings += measure_savings(trainer.network, config, islice(batches, compared))
     size = config.schedule.batch_size
     lines = [
         Measurement("samples a second", options.steps * size / total, "/s"),
@@ -104,36 +102,6 @@ def _interactive_only(config: ExperimentConfig, steps: int) -> ExperimentConfig:
     changes = {"pretrain_epochs": 0, "epochs": 1, "samples_per_case": math.ceil(samples / CASES)}
     schedule = config.schedule.model_copy(update=changes)
     return config.model_copy(update={"schedule": schedule})
-
-
-def _cases(config: ExperimentConfig) -> StoredCases:
-    """Generated scans of the size that training scans of this config have."""
-    shape = config.data.scan_size or config.preprocessing.patch_size
-    scans = SyntheticScanConfig(shape=shape, spacing=config.preprocessing.spacing)
-    cases = StoredCases()
-    for seed in range(CASES):
-        scan = generate_scan(scans, seed)
-        image = torch.from_numpy(scan.image)
-        cases.append(
-            PreparedCase(
-                f"generated {seed}",
-                image / image.std(),
-                torch.from_numpy(scan.lesion),
-                torch.tensor(scan.spacing),
-            )
-        )
-    return cases
-
-
-def _seconds_per_sample(trainer: Trainer) -> float:
-    """What preparing a sample takes on one thread, which is what a worker has."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    began = time.perf_counter()
-    for repeat in range(CASES):
-        trainer.samples[SampleKey(0, repeat, 0)]
-    torch.set_num_threads(threads)
-    return (time.perf_counter() - began) / CASES
 
 
 def _run(
