@@ -105,6 +105,34 @@ def write_mask(mask: npt.NDArray[np.bool_], logits: Tensor, box: Box) -> Box:
     return i, j, k
 
 
+def redrawn(logits: Tensor, before: Tensor, box: Box) -> Box | None:
+    """Where, in a box in which logits changed, a mask on a finer grid may have changed.
+
+    Interpolated between voxels of the background the mask stays background, whatever their logits
+    are, so only places next to a voxel of the foreground count.
+
+    Args:
+        logits: ``(I, J, K)``.
+        before: The same before the change.
+        box: Outside of it both are equal.
+
+    Returns:
+        A part of the box; ``None`` for nothing.
+    """
+    i, j, k = (
+        slice(max(part.start - 1, 0), min(part.stop + 1, size))
+        for part, size in zip(box, logits.shape, strict=True)
+    )
+    held = occupied(((logits[i, j, k] > 0) | (before[i, j, k] > 0)).cpu().numpy())
+    if held is None:
+        return None
+    first, second, third = (
+        slice(max(at.start + have.start - 1, part.start), min(at.start + have.stop + 1, part.stop))
+        for at, have, part in zip((i, j, k), held, box, strict=True)
+    )
+    return first, second, third
+
+
 def mask_to_model(mask: npt.NDArray[np.bool_], model_shape: Sequence[int]) -> Tensor:
     """A mask on the model grid, 0 or 1: where at least half of the interpolated mask is 1.
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from caiseg.answer_cache import TileAnswer
 from caiseg.checkpoint import CheckpointInfo, load_checkpoint
 from caiseg.clicks import Click, check_inside
 from caiseg.coarse_prediction import ModelClicks, coarse_logits
@@ -24,7 +25,7 @@ from caiseg.interpolation import interpolate_box, mask_to_model, whole_box, writ
 from caiseg.network import CAISeg
 from caiseg.preprocessing import PreprocessingConfig, preprocess
 from caiseg.resampling import resample_to_display
-from caiseg.tiling import EncodedTiles, TileAnswer
+from caiseg.tiling import EncodedTiles
 from caiseg.volume import Volume
 
 
@@ -60,7 +61,7 @@ class EncodedScan:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that features and masks hold."""
+        """Bytes of memory that features, masks and the last answers hold."""
         masks = self.first_mask.nbytes + (0 if self.edges is None else self.network_mask.nbytes)
         return self.tiles.nbytes + masks
 
@@ -105,8 +106,7 @@ class SegmentationResult:
         mask: npt.NDArray[np.bool_] = scan.network_mask.copy()
         boxes = [
             write_mask(mask, self._model_logits, box)
-            for answer in self._answers.values()
-            for box in answer.changed
+            for box in scan.tiles.redrawn(self._answers, self._model_logits)
         ]
         if edges is None:
             return mask

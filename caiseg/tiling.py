@@ -1,7 +1,8 @@
 """Whole scans of any size: overlapping patches, encoded once and blended.
 
 A scan that fits into one patch is one tile; a larger one is covered by overlapping tiles. A click
-runs again only the tiles that contain it, and of those only the blocks whose answer it can change.
+runs again only the tiles that contain it, and those whose part of the previous mask is another one;
+of these only the blocks whose answer it can change.
 All arrays here lie on the model grid.
 """
 
@@ -10,14 +11,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from caiseg.answer_bound import AnswerBound, tolerated_change
+from caiseg.answer_cache import AnswerCache, TileAnswer
 from caiseg.changed_blocks import BLOCK, BlockwiseLastStage, changed_blocks
-from caiseg.feature_clustering import ClickCells, ClusteredAffinity
-from caiseg.interpolation import Box
+from caiseg.feature_clustering import ClickCells
+from caiseg.interpolation import Box, redrawn
 from caiseg.network import CAISeg, ScanFeatures
 from caiseg.patches import axis_weights, distance, pad_to_strides, patch_boxes, ramp
 
@@ -56,21 +59,6 @@ class Tile:
     def nbytes(self) -> int:
         """Bytes of memory that the tile holds."""
         return self.features.nbytes + self.padded_logits.nbytes + self.tolerated.nbytes
-
-
-@dataclass(frozen=True)
-class TileAnswer:
-    """What the clicks in one tile gave.
-
-    Attributes:
-        logits: ``(I, J, K)`` of the tile's box.
-        affinity: Clustered affinity map on the grid of ``F``.
-        changed: Boxes of the model grid outside of which the answer without clicks stands.
-    """
-
-    logits: Tensor
-    affinity: ClusteredAffinity
-    changed: list[Box]
 
 
 class EncodedTiles:
@@ -127,6 +115,7 @@ class EncodedTiles:
             if progress is not None:
                 progress(len(encoded) / len(boxes))
         self.tiles = [encoded[index] for index in range(len(boxes))]
+        self._answers = AnswerCache(len(boxes))
         # Anew and in one order, because sums depend on it in their last bits.
         self._base.zero_()
         for tile in self.tiles:
@@ -139,8 +128,9 @@ class EncodedTiles:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that the tiles hold."""
-        return sum(tile.nbytes for tile in self.tiles) + self._base.nbytes
+        """Bytes of memory that the tiles and their last answers hold."""
+        tiles = sum(tile.nbytes for tile in self.tiles)
+        return tiles + self._base.nbytes + self._answers.nbytes
 
     def on_cpu(self) -> EncodedTiles:
         """The same tiles, for a GPU that has no memory left to answer in."""
@@ -153,6 +143,7 @@ class EncodedTiles:
         moved.spacing, moved._base = self.spacing.to(cpu), self._base.to(cpu)
         moved._weights = [weights.to(cpu) for weights in self._weights]
         moved.tiles = [tile.to(cpu) for tile in self.tiles]
+        moved._answers = AnswerCache(len(self.tiles))
         moved.dense = False
         return moved
 
@@ -161,6 +152,9 @@ class EncodedTiles:
         self, voxels: Tensor, labels: Tensor, previous_mask: Tensor
     ) -> dict[int, TileAnswer]:
         """Run the click-dependent part in every tile that contains a click.
+
+        A tile whose clicks and whose part of the mask are those of its last answer is not run
+        again.
 
         Args:
             voxels: Click voxels ``(n_c, 3)`` int64.
@@ -179,9 +173,11 @@ class EncodedTiles:
                 clicks = ClickCells.from_voxels(
                     voxels[inside] - start, labels[inside], self.network.feature_stride
                 )
-                answer = self._answer_densely if self.dense else self._answer_blockwise
                 mask = pad_to_strides(previous_mask[tile.box].float(), self._strides, 0.0)
-                answers[index] = answer(tile, clicks, mask)
+                run = self._answer_densely if self.dense else self._answer_blockwise
+                answers[index] = self._answers.answer(
+                    index, clicks, mask, partial(run, tile, clicks, mask)
+                )
         return answers
 
     @torch.inference_mode()
@@ -197,6 +193,17 @@ class EncodedTiles:
                 moved = answer.logits[here] - tile.base_logits[here]
                 logits[box] += self._share(tile.box, box) * moved
         return logits
+
+    def redrawn(self, answers: dict[int, TileAnswer], logits: Tensor) -> list[Box]:
+        """Boxes of the model grid outside of which the mask without clicks stands on any grid.
+
+        Args:
+            answers: What clicks gave.
+            logits: The same, blended.
+        """
+        changed = (box for answer in answers.values() for box in answer.changed)
+        boxes = (redrawn(logits, self._base, box) for box in changed)
+        return [box for box in boxes if box is not None]
 
     @torch.inference_mode()
     def blend_affinity(self, answers: dict[int, TileAnswer]) -> Tensor:

@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from caiseg.interpolation import interpolate_box, mask_to_model, reached, whole_box, write_mask
+from caiseg.interpolation import (
+    interpolate_box,
+    mask_to_model,
+    reached,
+    redrawn,
+    whole_box,
+    write_mask,
+)
 
 Size = tuple[int, int, int]
 Box = tuple[slice, slice, slice]
@@ -106,3 +113,29 @@ def test_an_empty_mask_stays_empty(model: Size) -> None:
     found = mask_to_model(np.zeros((8, 8, 8), dtype=bool), model)
     assert found.shape == model
     assert not found.any()
+
+
+@given(changed=changes(), target=sizes, offset=st.sampled_from([0.0, 1.0, 2.5, 9.0]))
+@settings(deadline=None, max_examples=200)
+def test_renewing_only_what_is_next_to_foreground_gives_the_whole_mask(
+    changed: tuple[Tensor, Tensor, Box], target: Size, offset: float
+) -> None:
+    before, after, box = changed
+    before, after = before - offset, after - offset
+    mask, expected = np.zeros(target, dtype=bool), np.zeros(target, dtype=bool)
+    write_mask(mask, before, whole_box(before.shape))
+    write_mask(expected, after, whole_box(after.shape))
+    part = redrawn(after, before, box)
+    if part is not None:
+        write_mask(mask, after, part)
+        for within, whole in zip(part, box, strict=True):
+            assert whole.start <= within.start < within.stop <= whole.stop
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_far_from_any_foreground_nothing_is_renewed() -> None:
+    before = torch.full((20, 12, 12), -5.0)
+    before[2, 2, 2] = 5
+    box = (slice(0, 20), slice(0, 12), slice(0, 12))
+    assert redrawn(before - 1, before, box) == (slice(1, 4), slice(1, 4), slice(1, 4))
+    assert redrawn(before - 1, before, (slice(8, 20), slice(0, 12), slice(0, 12))) is None
