@@ -43,10 +43,7 @@ class AnswerBound:
         convolution = cast("nn.Conv3d", stage.merge.stage.body[0][0])  # type: ignore[index]
         self._up = cast("nn.ConvTranspose3d", up).weight
         channels = self._up.shape[1]
-        weight = convolution.weight[:, :channels].clone()
-        middle = weight.shape[-1] // 2
-        for channel in range(channels):
-            weight[channel, channel, middle, middle, middle] += 1  # the residual
+        weight = with_residual(convolution)[:, :channels]
         outer = stage.logit.weight[0, :, 0, 0, 0].abs() * _steepest(stage.merge.stage.activation)
         kernel = torch.einsum("o,ocijk->cijk", outer, weight.abs())
         kernel = kernel * _steepest(slopes)[:, None, None, None]
@@ -71,6 +68,14 @@ class AnswerBound:
         split = bounds.unflatten(0, self.stride).permute(3, 0, 4, 1, 5, 2)
         whole: Tensor = split.reshape(i, j, k)
         return whole * _ROUNDING
+
+
+def with_residual(convolution: nn.Conv3d) -> Tensor:
+    """Weights that give ``x + f(x)`` where the convolution ``f`` keeps the channels."""
+    weight = convolution.weight.detach().clone()
+    middle = weight.shape[-1] // 2
+    weight[:, :, middle, middle, middle] += torch.eye(len(weight), device=weight.device)
+    return weight
 
 
 def tolerated_change(logits: Tensor) -> Tensor:

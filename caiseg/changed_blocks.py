@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from caiseg.answer_bound import with_residual
 from caiseg.interaction_guided import Adjustment
 from caiseg.network import ScanFeatures
 from caiseg.vnet import LastStage, Stride
@@ -54,6 +56,8 @@ class BlockwiseLastStage:
         self.stage = stage
         self.stride = stride
         self.margin = stage.margin
+        convolution = cast("nn.Conv3d", stage.merge.stage.body[0][0])  # type: ignore[index]
+        self._weight, self._bias = with_residual(convolution), convolution.bias
 
     def update(
         self,
@@ -72,49 +76,43 @@ class BlockwiseLastStage:
         """
         flat = logits.view(-1)
         for whole in _groups(blocks):
-            x = torch.cat((self._raised(whole, scan, adjustment), self._skip(whole, scan)), dim=-1)
-            places, inside = _places(logits.shape, whole, (0, 0, 0), (1, 1, 1))
-            flat[places[inside]] = self._merge(x.movedim(-1, 1))[:, 0][inside]
+            margins = [self.margin] * 3
+            places, inside = _places(logits.shape, whole, margins, (1, 1, 1))
+            skip = _rows(scan.skip, places).unflatten(0, places.shape)
+            x = torch.cat((self._raised(whole, scan, adjustment), skip), dim=-1)
+            # Outside the scan there is 0, which is what the convolution pads the whole with.
+            x = x.mul_(inside[..., None]).movedim(-1, 1)
+            inner = slice(self.margin, self.margin + BLOCK)
+            within = inside[:, inner, inner, inner]
+            flat[places[:, inner, inner, inner][within]] = self._merge(x)[:, 0][within]
 
     def _raised(self, blocks: Tensor, scan: ScanFeatures, adjustment: Adjustment) -> Tensor:
-        """``F_new`` brought to the scan's grid, ``(n, b, b, b, base)`` with margins.
-
-        Outside the scan it is 0, which is what the convolution pads the whole with.
-        """
+        """``F_new`` brought to the scan's grid, ``(n, b, b, b, base)`` with margins."""
         halo = [-(-self.margin // step) for step in self.stride]
-        places, inside = _places(scan.features.shape[2:], blocks, halo, self.stride)
-        moved = _rows(scan.features, places) + adjustment.at(places.flatten())
+        places, _ = _places(scan.features.shape[2:], blocks, halo, self.stride)
+        moved = adjustment.add_to(_rows(scan.features, places), places.flatten())
         up, _, activation = self.stage.merge.up
         layer = cast("nn.ConvTranspose3d", up)
         assert layer.bias is not None
         weight = layer.weight.permute(0, 2, 3, 4, 1)
-        raised = (moved @ weight.flatten(1)).unflatten(1, weight.shape[1:]) + layer.bias
-        raised = cast("nn.PReLU", activation)(raised.flatten(0, 3)).view_as(raised)
-        raised = raised.unflatten(0, places.shape) * inside[..., None, None, None, None]
+        bias = layer.bias.repeat(math.prod(self.stride))
+        raised = torch.addmm(bias, moved, weight.flatten(1)).view(-1, weight.shape[-1])
+        raised = cast("nn.PReLU", activation)(raised).view(*places.shape, *weight.shape[1:])
         # (n, i, j, k, r_i, r_j, r_k, base) becomes (n, i r_i, j r_j, k r_k, base).
         spread = raised.permute(0, 1, 4, 2, 5, 3, 6, 7)
-        spread = spread.flatten(5, 6).flatten(3, 4).flatten(1, 2)
+        size = [cells * step for cells, step in zip(places.shape[1:], self.stride, strict=True)]
         i, j, k = (
-            slice(size * step - self.margin, size * step + BLOCK + self.margin)
-            for size, step in zip(halo, self.stride, strict=True)
+            slice(cells * step - self.margin, cells * step + BLOCK + self.margin)
+            for cells, step in zip(halo, self.stride, strict=True)
         )
-        within: Tensor = spread[:, i, j, k]
+        within: Tensor = spread.reshape(len(blocks), *size, -1)[:, i, j, k]
         return within
-
-    def _skip(self, blocks: Tensor, scan: ScanFeatures) -> Tensor:
-        """The encoder's half of the input, ``(n, b, b, b, base)`` with margins."""
-        places, inside = _places(scan.skip.shape[2:], blocks, [self.margin] * 3, (1, 1, 1))
-        rows: Tensor = _rows(scan.skip, places).unflatten(0, places.shape)
-        return rows * inside[..., None]
 
     def _merge(self, x: Tensor) -> Tensor:
         """The residual convolution and the logit, ``(n, 1, b, b, b)``."""
         stage = self.stage.merge.stage
-        convolution = cast("nn.Conv3d", stage.body[0][0])  # type: ignore[index]
-        body = nn.functional.conv3d(x, convolution.weight, convolution.bias)
-        inner = slice(self.margin, self.margin + BLOCK)
-        merged = stage.activation(x[:, :, inner, inner, inner] + body)
-        return cast("Tensor", self.stage.logit(merged))
+        body = nn.functional.conv3d(x, self._weight, self._bias)
+        return cast("Tensor", self.stage.logit(stage.activation(body)))
 
 
 def _groups(blocks: Tensor) -> Iterator[Tensor]:

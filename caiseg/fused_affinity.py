@@ -7,6 +7,7 @@ distances to the clicks and the running maximum stay in the cache of the process
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,10 @@ _SLAB_CELLS = 1 << 13
 _FEW_CLICKS = 2
 """Up to so many clicks, differences cost less than a matrix product; Metal has no doubles."""
 
-_CLICKS_AT_ONCE = 16
+_CLICKS_AT_ONCE = 8
 """From so many clicks on, slabs become thinner, so that memory does not grow with them."""
+
+_LOG2_E = math.log2(math.e)
 
 
 def best_affinities(
@@ -50,18 +53,19 @@ def best_affinities(
     grid = features.shape[1:]
     value = torch.zeros((2, *grid), device=features.device)
     winner = torch.zeros((2, *grid), dtype=torch.long, device=features.device)
-    centres = _click_rows(clustering, features, previous_mask, clicks)
-    distances = _SlabDistances(clicks, grid, cell_mm / unit)
-    plane = grid[1] * grid[2] * max(1, len(clicks) // _CLICKS_AT_ONCE)
-    for part in _slabs(grid[0], max(1, _SLAB_CELLS // plane)):
-        rows = _project(clustering, features, previous_mask, part)
-        affinity = _affinity(clustering, rows, centres, distances.of(part))
-        for label in (0, 1):
-            members = torch.nonzero(clicks.labels == label).flatten()
-            if len(members):
-                best, place = affinity.index_select(0, members).max(dim=0)
-                value[label, part] = best.unflatten(0, (-1, *grid[1:]))
-                winner[label, part] = members.index_select(0, place).unflatten(0, (-1, *grid[1:]))
+    members = [torch.nonzero(clicks.labels == label).flatten() for label in (0, 1)]
+    with torch.autocast(features.device.type, enabled=False):
+        projection = _Projection(clustering, features, previous_mask)
+        centres = projection.of(tuple(clicks.cells.T)).mT
+        distances = _SlabDistances(clicks, grid, cell_mm / unit)
+        plane = grid[1] * grid[2] * max(1, len(clicks) // _CLICKS_AT_ONCE)
+        for part in _slabs(grid[0], max(1, _SLAB_CELLS // plane)):
+            affinity = _affinity(clustering, projection.of((part,)), centres, distances.of(part))
+            for label, rivals in enumerate(members):
+                if len(rivals):
+                    best, place = affinity.index_select(0, rivals).max(dim=0)
+                    value[label, part] = best.unflatten(0, (-1, *grid[1:]))
+                    winner[label, part] = rivals[place].unflatten(0, (-1, *grid[1:]))
     return value, winner
 
 
@@ -70,37 +74,37 @@ def _slabs(length: int, thickness: int) -> Iterator[slice]:
         yield slice(start, min(start + thickness, length))
 
 
-def _project(
-    clustering: FeatureClustering, features: Tensor, previous_mask: Tensor, part: slice
-) -> Tensor:
-    """Rows ``(n_h, d, L)`` of one slab: ``F`` fused with ``S_p``, through the linear layer."""
-    fusion = clustering.mask_fusion
-    assert fusion.bias is not None
-    slab = features[:, part].float()
-    low, high = max(part.start - 1, 0), min(part.stop + 1, len(previous_mask))
-    near = previous_mask[low:high].to(slab)
-    if bool(near.any()):
-        added = fusion(near[None, None])[0]
-        slab = slab + added[:, part.start - low : part.stop - low]
-    else:
-        slab = slab + fusion.bias[:, None, None, None]
-    layer = clustering.projection
-    rows = torch.addmm(layer.bias[:, None], layer.weight, slab.flatten(1))
-    split: Tensor = rows.unflatten(0, (clustering.heads, -1))
-    return split
+class _Projection:
+    """``F`` fused with ``S_p``, through the linear layer.
 
+    Both are linear, so the convolution of ``S_p`` is brought through the layer beforehand and
+    added only where the mask is.
+    """
 
-def _click_rows(
-    clustering: FeatureClustering, features: Tensor, previous_mask: Tensor, clicks: ClickCells
-) -> Tensor:
-    """Rows ``(n_h, n_c, d)`` of the clicked cells, from the very slabs that hold them."""
-    rows = [
-        _project(clustering, features, previous_mask, slice(i, i + 1)).unflatten(
-            2, features.shape[2:]
-        )[:, :, j, k]
-        for i, j, k in clicks.cells.tolist()
-    ]
-    return torch.stack(rows, dim=1)
+    def __init__(self, clustering: FeatureClustering, features: Tensor, previous_mask: Tensor):
+        fusion, layer = clustering.mask_fusion, clustering.projection
+        assert fusion.bias is not None
+        self._heads = clustering.heads
+        self._weight = layer.weight
+        self._bias = (layer.weight @ fusion.bias + layer.bias)[:, None]
+        self._mask_weight = layer.weight @ fusion.weight.flatten(1)
+        # Where the channels of a cell lie side by side in memory, this copies nothing.
+        self._cells = features.movedim(0, -1)
+        windows = nn.functional.pad(previous_mask.float(), [1] * 6)
+        self._masked = windows.flatten(1).any(dim=1).unfold(0, 3, 1).any(dim=1)
+        for axis in range(3):
+            windows = windows.unfold(axis, 3, 1)
+        self._windows = windows
+
+    def of(self, cells: tuple[slice | Tensor, ...]) -> Tensor:
+        """Rows ``(n_h, d, L)`` of the cells at an index of the grid."""
+        features = self._cells[cells].flatten(0, -2).float()
+        rows = torch.addmm(self._bias, self._weight, features.T)
+        if bool(self._masked[cells[0]].any()):
+            near = self._windows[cells].reshape(-1, self._mask_weight.shape[1])
+            rows.addmm_(self._mask_weight, near.T)
+        split: Tensor = rows.unflatten(0, (self._heads, -1))
+        return split
 
 
 class _SlabDistances:
@@ -122,27 +126,42 @@ class _SlabDistances:
 def _affinity(
     clustering: FeatureClustering, rows: Tensor, centres: Tensor, distance: Tensor
 ) -> Tensor:
-    """Mean over heads of eqs. 4-5, ``(n_c, L)``."""
-    weighted = clustering.log_alpha.exp().expand(clustering.heads)[:, None, None] * distance
+    """Mean over heads of eqs. 4-5, ``(n_c, L)``.
+
+    One head after the other, because all of them at once do not fit the cache.
+    """
+    total = torch.zeros_like(distance)
+    alphas = clustering.log_alpha.exp().expand(clustering.heads)
     if clustering.position == "none":
-        weighted = torch.zeros_like(weighted)
-    if clustering.similarity == "cosine":
-        directions = nn.functional.normalize(rows, dim=1)
-        cosine = nn.functional.normalize(centres, dim=2) @ directions
-        return (cosine.clamp_(min=0) * weighted.square_().neg_().exp_()).mean(0)
-    gap = _euclidean(rows, centres).add_(weighted)
-    return gap.square_().neg_().exp_().mean(0)
+        alphas = torch.zeros_like(alphas)
+    for row, centre, alpha in zip(rows, centres, alphas, strict=True):
+        if clustering.similarity == "cosine":
+            directions = nn.functional.normalize(row, dim=0)
+            cosine = nn.functional.normalize(centre, dim=1) @ directions
+            total.addcmul_(cosine.clamp_(min=0), _gaussian_(alpha * distance))
+        else:
+            gap = _euclidean(row, centre).addcmul_(alpha, distance)
+            total.add_(_gaussian_(gap))
+    return total.div_(clustering.heads)
+
+
+def _gaussian_(gap: Tensor) -> Tensor:
+    """``exp(-x^2)`` in place, as a power of two, which takes a third of the time."""
+    return gap.square_().mul_(-_LOG2_E).exp2_()
 
 
 def _euclidean(rows: Tensor, centres: Tensor) -> Tensor:
-    """``||q - k||_2`` of ``(n_h, d, L)`` rows to ``(n_h, n_c, d)`` centres, ``(n_h, n_c, L)``.
+    """``||q - k||_2`` of ``(d, L)`` rows to ``(n_c, d)`` centres, ``(n_c, L)``.
 
     For more than a few clicks it is expanded into a matrix product, which is many times faster
     than differences, in double precision: in single precision it is not 0 for equal vectors and
-    loses the small distances that decide which click wins.
+    loses the small distances that decide which click wins. The squared norms are two more terms
+    of the product.
     """
-    if centres.shape[1] <= _FEW_CLICKS or rows.device.type == "mps":
-        return (rows[:, None] - centres[..., None]).square_().sum(2).sqrt_()
+    if len(centres) <= _FEW_CLICKS or rows.device.type == "mps":
+        return (rows - centres[..., None]).square_().sum(1).sqrt_()
     wide, centre = rows.double(), centres.double()
-    squares = wide.square().sum(1)[:, None] + centre.square().sum(2)[..., None]
-    return torch.baddbmm(squares, centre, wide, alpha=-2).clamp_(min=0).float().sqrt_()
+    ones = torch.ones_like(centre[:, :1])
+    left = torch.cat((-2 * centre, ones, centre.square().sum(1, keepdim=True)), dim=1)
+    right = torch.cat((wide, wide.square().sum(0, keepdim=True), torch.ones_like(wide[:1])))
+    return (left @ right).float().clamp_(min=0).sqrt_()

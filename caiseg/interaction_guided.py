@@ -29,15 +29,12 @@ class Adjustment:
     winner: Tensor
     targets: Tensor
 
-    def at(self, cells: Tensor) -> Tensor:
-        """``(L, C)``, what is added to the cells of flat indices ``(L,)``."""
-        background, foreground = (
-            strength.flatten()[cells, None]
-            * self.targets.index_select(0, winner.flatten().index_select(0, cells))
-            for strength, winner in zip(self.strength, self.winner, strict=True)
-        )
-        total: Tensor = background + foreground
-        return total
+    def add_to(self, rows: Tensor, cells: Tensor) -> Tensor:
+        """Add in place what belongs to the cells of flat indices ``(L,)`` to rows ``(L, C)``."""
+        for strength, winner in zip(self.strength, self.winner, strict=True):
+            here, click = (part.flatten().index_select(0, cells) for part in (strength, winner))
+            rows.addcmul_(here[:, None], self.targets.index_select(0, click))
+        return rows
 
 
 class InteractionGuidedModule(nn.Module):
