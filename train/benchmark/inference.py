@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,9 +17,10 @@ from torch.profiler import profile
 
 from caiseg import CAISegPredictor, Click, Label, Volume, load_volume
 from caiseg.errors import InvalidInput
+from caiseg.predictor import EncodedScan
 from caiseg.synthetic import SyntheticScanConfig, generate_scan
 from train.benchmark.memory import PeakMemory
-from train.benchmark.report import Measurement
+from train.benchmark.report import Measurement, Target
 from train.evaluation.simulated_session import Method
 from train.methods import load_method
 from train.methods.click_network import ClickNetwork
@@ -28,9 +29,11 @@ from train.methods.trainable import build_network
 
 Shape = tuple[int, int, int]
 T = TypeVar("T")
+Clicking = dict[tuple[str, str, int], float]
+"""Seconds of a click by size, method and number of clicks."""
 
-FIELD_OF_VIEW_MM = (240.0, 240.0, 180.0)
-"""Of every generated scan: a head, sampled more and more finely."""
+HEAD_MM, BODY_MM = (240.0, 240.0, 180.0), (410.0, 410.0, 450.0)
+"""Field of view of generated scans of up to 256 voxels across, and of larger ones."""
 
 SIZES: dict[str, Shape] = {
     "128x128x128": (128, 128, 128),
@@ -43,6 +46,10 @@ SIZES: dict[str, Shape] = {
 SMALL, LARGE = "256x256x96", "512x512x300"
 """A click in the larger one should cost about what it costs in the smaller one."""
 
+FASTER_THAN_RITM = Target(10, at_least=True)
+LARGER_SCAN = Target(1.5)
+BESIDE_CONVOLUTIONS = Target(2)
+
 _GENERATED: Shape = (96, 96, 72)
 
 
@@ -52,7 +59,8 @@ class InferenceBenchmark:
 
     Attributes:
         sizes: Keys of :data:`SIZES`.
-        clicks: Numbers of clicks to answer at once.
+        clicks: Numbers of clicks; the last of them is timed, once those before it are answered.
+        methods: Names of methods; none for all.
         repeats: How often; the fastest counts, because whatever else the machine does can only
             slow it down.
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
@@ -60,6 +68,7 @@ class InferenceBenchmark:
 
     sizes: tuple[str, ...] = tuple(SIZES)
     clicks: tuple[int, ...] = (1, 5, 20)
+    methods: tuple[str, ...] = ()
     repeats: int = 3
     device: str = "auto"
 
@@ -77,37 +86,42 @@ def measure_inference(
         options: How much and on what.
 
     Returns:
-        Seconds, MiB and ratios; and the device that the networks ran on.
+        Seconds, MiB, patches and ratios; and the device that the networks ran on.
 
     Raises:
-        InvalidInput: A size is not known, or the checkpoint cannot be used.
+        InvalidInput: A size or a method is not known, or the checkpoint cannot be used.
     """
     if unknown := [size for size in options.sizes if size not in SIZES]:
         raise InvalidInput(f"'{unknown[0]}' is not a size; choose from {', '.join(SIZES)}.")
     predictor = CAISegPredictor.from_checkpoint(checkpoint, options.device)
     predictor.warm_up()
     methods = _methods(predictor)
+    if strange := [name for name in options.methods if name not in methods]:
+        raise InvalidInput(f"'{strange[0]}' is not measured; choose from {', '.join(methods)}.")
     lines: list[Measurement] = []
-    clicking: dict[tuple[str, str, int], float] = {}
+    clicking: Clicking = {}
     for size in options.sizes:
         with _generated(SIZES[size]) as (volume, places):
-            if not lines:
-                lines.append(_convolutions(predictor, volume))
+            lines.append(_beside_convolutions(size, predictor, volume))
             for name, method in methods.items():
+                if options.methods and name not in options.methods:
+                    continue
                 with PeakMemory() as memory:
                     encode, scan = _fastest(options.repeats, lambda m=method: m.encode(volume))  # type: ignore[misc]
                     lines.append(Measurement(f"{size}, {name}: encode", encode, "s"))
-                    mask = method.segment(scan, places[:1]).mask
+                    if isinstance(scan, EncodedScan):
+                        patches = len(scan.tiles.tiles)
+                        lines.append(Measurement(f"{size}, {name}: patches", patches, ""))
                     for count in options.clicks:
-                        seconds, mask = _fastest(
-                            options.repeats,
-                            lambda m=method, s=scan, n=count, p=mask: (  # type: ignore[misc]
-                                m.segment(s, places[:n], p).mask
-                            ),
-                        )
+                        of = f"{size}, {name}: {count} click" + "s" * (count > 1)
+                        with _patches_run(predictor) as run:
+                            seconds, answered = _last_click(
+                                method, scan, places[:count], options.repeats, run
+                            )
                         clicking[size, name, count] = seconds
-                        of = f"{count} click" + "s" * (count > 1)
-                        lines.append(Measurement(f"{size}, {name}: {of}", seconds, "s"))
+                        lines.append(Measurement(of, seconds, "s"))
+                        if isinstance(scan, EncodedScan):
+                            lines.append(Measurement(f"{of}, patches run", answered, ""))
                 lines.append(Measurement(f"{size}, {name}: memory", memory.mebibytes, "MiB"))
     return lines + _ratios(clicking, options), predictor.device
 
@@ -134,9 +148,8 @@ def _methods(predictor: CAISegPredictor) -> dict[str, Method[Any]]:
 
 def write_generated(path: Path, shape: Shape) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Write a generated head of that size, and return its lesion."""
-    coarse_mm = tuple(
-        extent / size for extent, size in zip(FIELD_OF_VIEW_MM, _GENERATED, strict=True)
-    )
+    field_of_view = HEAD_MM if max(shape[:2]) <= 256 else BODY_MM
+    coarse_mm = tuple(extent / size for extent, size in zip(field_of_view, _GENERATED, strict=True))
     scan = generate_scan(SyntheticScanConfig(shape=_GENERATED, spacing=coarse_mm), seed=0)
     rows = np.ix_(
         *(
@@ -145,7 +158,7 @@ def write_generated(path: Path, shape: Shape) -> np.ndarray[Any, np.dtype[np.boo
         )
     )
     voxels = np.rint(scan.image * 600).astype(np.int16)[rows]
-    spacing = [extent / size for extent, size in zip(FIELD_OF_VIEW_MM, shape, strict=True)]
+    spacing = [extent / size for extent, size in zip(field_of_view, shape, strict=True)]
     nib.save(nib.Nifti1Image(voxels, np.diag([*spacing, 1.0])), path)
     return scan.lesion[rows]
 
@@ -187,24 +200,50 @@ def _fastest(repeats: int, run: Callable[[], T]) -> tuple[float, T]:
     return min(seconds), result
 
 
-def _convolutions(predictor: CAISegPredictor, volume: Volume) -> Measurement:
-    """How many times the convolutions' own time the network's part of encoding takes."""
-    size = predictor.preprocessing.patch_size
-    strides = predictor.network.config.total_stride
-    i, j, k = (step * max(2, length // step) for length, step in zip(size, strides, strict=True))
-    scan = torch.zeros((1, 1, i, j, k), device=predictor.device)
-    with torch.inference_mode(), profile() as profiler:
-        predictor.network.encode(scan)
-    events = profiler.key_averages()
-    own = [
-        event.self_device_time_total if predictor.device.type == "cuda"
-        else event.self_cpu_time_total
-        for event in events
-    ]  # fmt: skip
+def _last_click(
+    method: Method[Any], scan: Any, clicks: list[Click], repeats: int, run: list[None]
+) -> tuple[float, int]:
+    """The least seconds of answering the last of some clicks, and how many patches that ran.
+
+    Each time, the one asked before had another label at its place and another previous mask, so
+    that no answer is the one that was given last.
+    """
+    last = clicks[-1]
+    other = replace(last, label=Label(1 - last.label))
+    first = method.segment(scan, []).mask
+    before = method.segment(scan, clicks[:-1], first).mask
+    seconds = []
+    for _ in range(repeats):
+        method.segment(scan, [*clicks[:-1], other], first)
+        run.clear()
+        seconds.append(_fastest(1, lambda b=before: method.segment(scan, clicks, b).mask)[0])  # type: ignore[misc]
+    return min(seconds), len(run)
+
+
+@contextmanager
+def _patches_run(predictor: CAISegPredictor) -> Iterator[list[None]]:
+    """Grows by one with each patch that is run in the ``with`` block."""
+    run: list[None] = []
+    clustering = predictor.network.interaction.clustering
+    handle = clustering.register_forward_hook(lambda *_: run.append(None))
+    try:
+        yield run
+    finally:
+        handle.remove()
+
+
+def _beside_convolutions(size: str, predictor: CAISegPredictor, volume: Volume) -> Measurement:
+    """How many times the convolutions' own time encoding a scan takes, all included."""
+    with profile() as profiler:
+        seconds, _ = _fastest(1, lambda: predictor.encode(volume))
+    on_gpu = predictor.device.type == "cuda"
     convolutions = sum(
-        time for event, time in zip(events, own, strict=True) if "convolution" in event.key
+        event.self_device_time_total if on_gpu else event.self_cpu_time_total
+        for event in profiler.key_averages()
+        if "convolution" in event.key
     )
-    return Measurement("encode / its convolutions", sum(own) / convolutions, "x")
+    what = f"{size}, caiseg: encode / its convolutions"
+    return Measurement(what, 1e6 * seconds / convolutions, "x", target=BESIDE_CONVOLUTIONS)
 
 
 def _ratios(
@@ -217,9 +256,11 @@ def _ratios(
             for count in options.clicks:
                 ratio = clicking[size, name, count] / clicking[size, names[0], count]
                 what = f"{size}, {count}: {name} / {names[0]}"
-                lines.append(Measurement(what, ratio, "x"))
+                target = FASTER_THAN_RITM if name == "ritm3d" else None
+                lines.append(Measurement(what, ratio, "x", target=target))
     if SMALL in options.sizes and LARGE in options.sizes:
         for count in options.clicks:
             ratio = clicking[LARGE, names[0], count] / clicking[SMALL, names[0], count]
-            lines.append(Measurement(f"{LARGE} / {SMALL}, {count}: {names[0]}", ratio, "x"))
+            what = f"{LARGE} / {SMALL}, {count}: {names[0]}"
+            lines.append(Measurement(what, ratio, "x", target=LARGER_SCAN))
     return lines

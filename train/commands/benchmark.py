@@ -45,6 +45,10 @@ def benchmark_command(
         list[str] | None,
         typer.Option(help=f"Size of the scan: {', '.join(SIZES)}; may be repeated; all."),
     ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="caiseg, ritm3d or another method of inference; may be repeated; all."),
+    ] = None,
     clicks: Annotated[
         int, typer.Option(min=1, max=18, help="How many in the browser, or of each person.")
     ] = 18,
@@ -75,7 +79,9 @@ def benchmark_command(
         lines, device = measure_people(checkpoint, crowd)
         subject = checkpoint.stem
     else:
-        chosen = InferenceBenchmark(tuple(size or SIZES), repeats=repeats, device=accelerator)
+        chosen = InferenceBenchmark(
+            tuple(size or SIZES), methods=tuple(method or ()), repeats=repeats, device=accelerator
+        )
         settings |= {"checkpoint": str(checkpoint), "repeats": repeats, "sizes": chosen.sizes}
         lines, device = measure_inference(checkpoint, chosen)
         subject = checkpoint.stem

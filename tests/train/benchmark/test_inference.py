@@ -14,6 +14,7 @@ from tests.networks import write_small_checkpoint
 from train.benchmark import inference
 from train.benchmark.inference import InferenceBenchmark, measure_inference
 from train.benchmark.memory import PeakMemory
+from train.benchmark.report import Measurement, Target
 from train.cli import app
 
 METHODS = ("caiseg", "caiseg, whole patches", "ritm3d", "random_walker", "graph_cuts")
@@ -29,7 +30,7 @@ def _small_scans(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = {"256x256x96": (24, 24, 16), "512x512x300": (32, 32, 16)}
     monkeypatch.setattr(inference, "SIZES", sizes)
     monkeypatch.setattr(inference, "_GENERATED", (24, 24, 18))
-    monkeypatch.setattr(inference, "FIELD_OF_VIEW_MM", (48.0, 48.0, 36.0))
+    monkeypatch.setattr(inference, "HEAD_MM", (48.0, 48.0, 36.0))
 
 
 # On a scan of a few voxels the walker may stop short of its tolerance; its time is what counts.
@@ -53,15 +54,41 @@ def test_one_run_measures_every_method_and_writes_ratios(checkpoint: Path, tmp_p
             assert measured[f"{size}, {name}: memory"] >= 0
         seconds = measured[f"{size}, ritm3d: 5 clicks"] / measured[f"{size}, caiseg: 5 clicks"]
         assert measured[f"{size}, 5: ritm3d / caiseg"] == pytest.approx(seconds)
+        assert measured[f"{size}, caiseg: encode / its convolutions"] >= 1
+        assert measured[f"{size}, caiseg: patches"] >= 1
+        for count in ("1 click", "5 clicks", "20 clicks"):
+            run = measured[f"{size}, caiseg: {count}, patches run"]
+            assert 0 < run <= measured[f"{size}, caiseg: patches"]
     larger = measured["512x512x300, caiseg: 1 click"] / measured["256x256x96, caiseg: 1 click"]
     assert measured["512x512x300 / 256x256x96, 1: caiseg"] == pytest.approx(larger)
-    assert measured["encode / its convolutions"] >= 1
     assert document["settings"]["checkpoint"] == str(checkpoint)
+    target = document["measured"]["256x256x96, 5: ritm3d / caiseg"]["target"]
+    assert target in ("at least 10: reached", "at least 10: missed")
 
 
 def test_an_unknown_size_is_refused(checkpoint: Path) -> None:
     with pytest.raises(InvalidInput, match="is not a size"):
         measure_inference(checkpoint, InferenceBenchmark(("7x7x7",)))
+
+
+def test_an_unknown_method_is_refused(checkpoint: Path) -> None:
+    with pytest.raises(InvalidInput, match="'magic' is not measured"):
+        measure_inference(checkpoint, InferenceBenchmark(("256x256x96",), methods=("magic",)))
+
+
+@pytest.mark.parametrize(
+    ("target", "value", "verdict"),
+    [
+        (Target(10, at_least=True), 10.0, "at least 10: reached"),
+        (Target(10, at_least=True), 9.9, "at least 10: missed"),
+        (Target(1.5), 1.4, "at most 1.5: reached"),
+        (Target(1.5), 1.6, "at most 1.5: missed"),
+    ],
+)
+def test_a_figure_stands_beside_what_it_is_to_reach(
+    target: Target, value: float, verdict: str
+) -> None:
+    assert Measurement("click", value, "x", target=target).verdict == verdict
 
 
 def test_peak_memory_sees_what_is_held_for_a_while() -> None:
