@@ -15,6 +15,8 @@ from rich.console import Console
 from caiseg.checkpoint import read_description
 from caiseg.errors import InvalidInput
 from train.comparison.comparison import Comparison, compare_methods
+from train.comparison.drawn_cases import draw_cases
+from train.comparison.gallery import Gallery
 from train.comparison.method_results import MethodResults, read_method_results
 from train.comparison.page import Part, write_report
 from train.comparison.studies import FULL, STUDIES, Study, Variant, read_studies
@@ -191,7 +193,8 @@ def _report(
             for item in study.variants
             if item.folder in failed
         ]
-        parts.append(Part(comparison, study.name, study.title, [*changes, *lost]))
+        pictures = _pictures(comparison, trained, options)
+        parts.append(Part(comparison, study.name, study.title, [*changes, *lost], *pictures))
     times = "once" if options.seeds == 1 else f"{options.seeds} times"
     budget = (
         f"Every variant was trained {times} with the same data and schedule; a variant "
@@ -199,3 +202,17 @@ def _report(
     )
     write_report(options.out / "report.html", title, budget, parts)
     return comparisons
+
+
+def _pictures(
+    comparison: Comparison, trained: Iterable[Variant], options: AblateOptions
+) -> tuple[list[Gallery], str]:
+    """Cases drawn with the first training of each variant, or why there are none.
+
+    Hours of training are behind a report, which pictures must not cost.
+    """
+    checkpoints = {run.variant.label: run.checkpoint for run in _runs(trained, options, seed=0)}
+    try:
+        return draw_cases(comparison, options.manifest, checkpoints, options.accelerator)
+    except InvalidInput as error:
+        return [], f"No pictures were drawn: {error}"

@@ -60,9 +60,24 @@ def without_experiment(weights: Weights) -> dict[str, Any]:
 def _cell(weights: Weights, key: str) -> TextCell:
     """A fact about a training, and the same of runs whose weights were averaged with its own."""
     others = [
-        str(found.get(key, "–"))
+        _text(found.get(key))
         for name, found in weights.provenance.items()
         if name.startswith("averaged with") and isinstance(found, dict)
     ]
     detail = "\n".join(f"averaged with: {other}" for other in others)
-    return TextCell(str(weights.provenance.get(key, "–")), detail)
+    return TextCell(_text(weights.provenance.get(key)), detail)
+
+
+def _text(value: Any) -> str:
+    """A fact in words; a training that another one started from with the effort that it took."""
+    if not isinstance(value, dict):
+        return "–" if value is None else str(value)
+    parts = [
+        str(value.get("checkpoint", "unnamed")),
+        f"sha256 {value.get('sha256', 'unknown')}",
+        f"{value.get('epochs done', '?')} epochs",
+        f"{value.get('training hours', '?')} h",
+    ]
+    if "started from" in value:
+        parts.append(f"from {_text(value['started from'])}")
+    return ", ".join(parts)

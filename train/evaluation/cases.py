@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from rich.console import Console
 
 from caiseg.errors import InvalidInput
@@ -22,17 +21,10 @@ from train.evaluation.protocol import EvaluationProtocol, evaluate_case
 from train.evaluation.results import RoundRecord, read_results, write_results
 from train.evaluation.simulated_session import Method
 from train.files import CannotWrite
+from train.full_memory import says_memory_is_full
 from train.manifest import Case
 
 INTERRUPTED = "The evaluation was interrupted before this case was finished; go on with --resume."
-OUT_OF_MEMORY = (
-    "can't allocate memory",  # PyTorch in main memory
-    "not enough memory",  # the same on Windows
-    "out of memory",  # Apple's MPS, and CUDA outside of PyTorch's own allocator
-    "_ALLOC_FAILED",  # cuBLAS and cuDNN
-    "bad_alloc",  # C++, in SimpleITK for instance
-)
-"""What libraries say in a plain ``RuntimeError``."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +180,7 @@ def attempt(
     except InvalidInput as error:
         return CaseOutcome(case.name, failure=str(error))
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not says_memory_is_full(error):
             raise
         return CaseOutcome(case.name, failure="There is not enough memory for this case.")
     return CaseOutcome(case.name, tuple(records), content)
@@ -221,9 +213,3 @@ def _kept(part: Path) -> list[RoundRecord] | None:
         return read_results(part) or None
     except InvalidInput:
         return None
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Whether a library says that memory is full; few of them have a type for it."""
-    full = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    return full or any(message in str(error) for message in OUT_OF_MEMORY)

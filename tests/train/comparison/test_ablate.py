@@ -106,6 +106,9 @@ def test_variants_are_trained_and_compared_and_what_is_finished_is_kept(
     report = (options.out / "report.html").read_text("utf-8")
     assert "loss.kind=dice" in report
     assert "Every variant was trained once" in report
+    assert "Best case: case1" in report
+    assert report.count("<figcaption>full model, 0 clicks: Dice") == 1
+    assert report.count("<figcaption>Dice loss, 1 click: Dice") == 1
     assert (options.out / "loss" / "comparison.csv").is_file()
 
     written = {run: run.stat().st_mtime_ns for run in runs}
@@ -132,6 +135,7 @@ def test_a_variant_that_cannot_be_trained_is_named_and_the_rest_goes_on(
     assert len(comparisons["other"].methods[1].seeds) == 2
     report = (options.out / "report.html").read_text("utf-8")
     assert "could not be compared: The loss is not a number." in report
+    assert "No pictures were drawn" in report
     assert report.count("plotly.js v") == 1
 
 

@@ -139,7 +139,11 @@ def test_results_by_the_random_rule_become_a_part_of_their_own(tmp_path: Path) -
 def test_how_the_weights_were_made_can_be_checked(tmp_path: Path) -> None:
     made = {
         "config": "brain-flair", "epochs done": 8, "training hours": 0.4, "commit": "abcdef0",
-        "started from": "backbone, sha256 0123", "command": "python -m train fit --config c",
+        "started from": {
+            "checkpoint": "backbone", "sha256": "0123", "epochs done": 36, "training hours": 0.8,
+            "started from": "random weights",
+        },
+        "command": "python -m train fit --config c",
         "experiment": {"seed": 0},
         "averaged with run 2": {"epochs done": 22, "training hours": 0.55},
     }  # fmt: skip
@@ -156,6 +160,9 @@ def test_how_the_weights_were_made_can_be_checked(tmp_path: Path) -> None:
     assert (shown["config"].text, shown["epochs"].text, shown["hours"].text) == (
         "brain-flair", "8", "0.4",
     )  # fmt: skip
+    assert shown["started from"].text == (
+        "backbone, sha256 0123, 36 epochs, 0.8 h, from random weights"
+    )
     assert shown["hours"].detail == "averaged with: 0.55"
     assert shown["licence"].text == "CC BY 4.0"
     for name in ("report.html", "comparison.md"):
