@@ -75,6 +75,7 @@ _STYLES = (
     "objects.css",
     "knowing.css",
     "messages.css",
+    "low_window.css",
     "touch.css",
 )
 

@@ -13,8 +13,11 @@ from caiseg.annotation.packed_mask import BoolArray, PackedMask, triple
 from caiseg.annotation.rounds import Round, start_from
 from caiseg.errors import InvalidInput
 
-PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#F0E442", "#0072B2", "#D55E00")
-"""Colours that people with any kind of colour vision tell apart (Okabe and Ito 2008)."""
+PALETTE = ("#E69F00", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442", "#56B4E9")
+"""Colours that people with any kind of colour vision tell apart (Okabe and Ito 2008).
+
+The last two mean something else on the page: uncertain regions, and background clicks.
+"""
 
 MAX_OBJECTS = 255
 """As many as a mask file has labels."""

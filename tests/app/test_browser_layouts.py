@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
 from app.server import RunningApp
+from tests.app.stand_in import write_scan
 from tests.browser import PLANES, Person, Voxel, person_at
 
 pytestmark = pytest.mark.browser
@@ -121,3 +123,109 @@ def test_the_page_fits_its_window(
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= size[0]
             assert box["y"] + box["height"] <= size[1]
+
+
+SIZES = [(1400, 900), (1024, 700), (820, 1180), (390, 844)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_no_sheet_of_the_panel_is_cut_off(
+    browser: Browser, running: RunningApp, blob: Path, size: tuple[int, int]
+) -> None:
+    with person_at(
+        browser, running.url, size=size, touch=size[0] < 1000, surface=False
+    ) as somebody:
+        somebody.open_file(blob)
+        somebody.click_voxel("axial", ELSEWHERE, SHAPE)
+        somebody.expect_clicks(1)
+        expect(somebody.role("history").locator("svg")).to_be_visible()
+        for tab in ("maps", "files", "measure"):
+            somebody.page.locator(f"[data-tab={tab}]").click()
+            cut_off = somebody.page.locator(f"[data-tab-panel={tab}]").evaluate(
+                """sheet => {
+                  const whole = sheet.getBoundingClientRect();
+                  return [...sheet.querySelectorAll("*")]
+                    .filter((el) => el.checkVisibility({ visibilityProperty: true }))
+                    .filter((el) => {
+                      const box = el.getBoundingClientRect();
+                      return box.bottom > whole.bottom + 0.5 || box.right > whole.right + 0.5
+                        || (getComputedStyle(el).overflowY !== "visible"
+                            && el.scrollHeight > el.clientHeight);
+                    }).map((el) => el.outerHTML.slice(0, 90));
+                }"""
+            )
+            assert cut_off == []
+            below = somebody.page.locator(f"[data-tab-panel={tab}]").evaluate(
+                "sheet => sheet.scrollHeight - sheet.clientHeight"
+            )
+            assert below == 0
+        apart = somebody.page.evaluate(
+            """() => {
+              const words = (el) => {
+                const range = document.createRange();
+                range.selectNodeContents(el);
+                return range.getBoundingClientRect();
+              };
+              const terms = [...document.querySelectorAll(".cs-figures :is(dt, dd)")].map(words);
+              return terms.every((one) => terms.every((other) => one === other
+                || one.right + 4 <= other.left || other.right + 4 <= one.left
+                || one.bottom <= other.top + 2 || other.bottom <= one.top + 2));
+            }"""
+        )
+        assert apart, "figures touch each other"
+
+
+@pytest.mark.parametrize("size", SIZES[:3], ids=str)
+def test_a_worklist_several_objects_and_a_warning_need_no_scrolling(
+    browser: Browser, running: RunningApp, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    data = np.full(SHAPE, -1000, np.int16)
+    data[4:20, 4:26] = 40
+    data[8:14, 10:18, 3:6] = 300
+    scans = [
+        write_scan(tmp_path / f"case-{number}-of-a-ward-with-long-names.nii.gz", data + number)
+        for number in range(6)
+    ]
+    with person_at(browser, running.url, size=size, surface=False) as somebody:
+        somebody.role("file").set_input_files(scans)
+        somebody.expect_root("ready", "true")
+        expect(somebody.role("notices-card")).to_be_visible()
+        for applied in range(1, 4):
+            somebody.page.keyboard.press("n")
+            somebody.expect_root("applied", applied)
+        somebody.click_voxel("axial", ELSEWHERE, SHAPE)
+        somebody.expect_clicks(1)
+        panel = somebody.page.locator(".cs-panel")
+        assert panel.evaluate("el => el.scrollHeight - el.clientHeight") == 0
+        for card in somebody.page.locator(".cs-panel-part > *:not([hidden])").all():
+            expect(card).to_be_in_viewport(ratio=1)
+        spilled = panel.evaluate(
+            """el => [...el.querySelectorAll(".cs-panel-part > *")]
+              .filter((card) => card.scrollHeight > card.clientHeight + 1)
+              .map((card) => card.outerHTML.slice(0, 90))"""
+        )
+        assert spilled == []
+        for role in ("worklist-items", "object-list"):
+            hidden = somebody.role(role).evaluate("el => el.scrollHeight - el.clientHeight")
+            assert hidden > 0, "the lists scroll by themselves"
+        expect(somebody.role("notices")).to_be_hidden()
+        somebody.page.locator(".cs-notices summary").click()
+        expect(somebody.role("notices")).to_be_visible()
+
+
+def test_a_phone_shows_the_scans_name_and_letters_apart_from_the_views_names(
+    browser: Browser, running: RunningApp, tmp_path: Path
+) -> None:
+    scan = write_scan(tmp_path / "patient_0042_flair.nii.gz", np.zeros(SHAPE, np.int16))
+    with person_at(browser, running.url, size=(390, 844), touch=True, surface=False) as somebody:
+        somebody.open_file(scan)
+        name = somebody.role("scan-name").locator("strong")
+        expect(name).to_have_text("patient_0042_flair")
+        assert name.evaluate("el => el.scrollWidth - el.clientWidth") == 0
+        for plane in ("coronal", "sagittal"):
+            view = somebody.page.locator(f"section[data-plane={plane}]")
+            words = view.locator(".cs-view-name").bounding_box()
+            letter = view.locator("[data-edge=top]").bounding_box()
+            assert words is not None
+            assert letter is not None
+            assert words["x"] + words["width"] + 6 <= letter["x"]

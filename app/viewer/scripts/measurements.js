@@ -37,24 +37,28 @@ function middleOf([first, second], slice) {
   return [...first.map((place, axis) => Math.round((place + second[axis]) / 2)), slice];
 }
 
-const CHART = { width: 264, height: 84, left: 6, right: 6, top: 14, bottom: 16 };
+// In CSS pixels; it is as wide as the panel.
+const CHART = { height: 56, top: 14, bottom: 13 };
 
 // rounds: clicks and millilitres after each. Nothing while there is only the start.
 function historyChart(rounds) {
   if (rounds.length < 2) return [];
-  const { width, height, left, right, top, bottom } = CHART;
+  const { height, top, bottom } = CHART;
   const most = Math.max(...rounds.map(({ millilitres }) => millilitres), Number.EPSILON);
   const points = rounds.map(({ clicks, millilitres }, place) => ({
-    x: left + (place / (rounds.length - 1)) * (width - left - right),
+    x: (100 * place) / (rounds.length - 1) + "%",
     y: height - bottom - (millilitres / most) * (height - top - bottom),
     words: (clicks === 1 ? "1 click" : clicks + " clicks") + ": " + inMillilitres(millilitres),
   }));
-  const chart = drawn("svg", { viewBox: "0 0 " + width + " " + height, role: "img" });
+  const chart = drawn("svg", { role: "img" });
   chart.setAttribute("aria-label", "Volume after each step, now " + inMillilitres(rounds.at(-1).millilitres));
   const base = height - bottom;
   chart.append(
-    drawn("line", { x1: left, x2: width - right, y1: base, y2: base, class: "cs-axis" }),
-    drawn("polyline", { points: points.map(({ x, y }) => x + "," + y).join(" ") }),
+    drawn("line", { x1: 0, x2: "100%", y1: base, y2: base, class: "cs-axis" }),
+    ...points.slice(1).map(({ x, y }, before) => {
+      const { x: x1, y: y1 } = points[before];
+      return drawn("line", { x1, y1, x2: x, y2: y, class: "cs-curve" });
+    }),
     ...points.map(({ x, y, words }) => {
       const dot = drawn("circle", { cx: x, cy: y, r: 2.5 });
       const title = drawn("title", {});
@@ -62,16 +66,12 @@ function historyChart(rounds) {
       dot.append(title);
       return dot;
     }),
-    worded(left, top - 5, "start", inMillilitres(most)),
-    worded(left, height - 4, "start", "start"),
-    worded(width - right, height - 4, "end", points.at(-1).words),
+    worded(0, top - 5, "start", inMillilitres(most)),
+    worded(0, height - 3, "start", "start"),
+    worded("100%", height - 3, "end", points.at(-1).words),
   );
   const heading = node("h3", "Volume over clicks");
   return [heading, chart];
-}
-
-function inMillilitres(millilitres) {
-  return millilitres.toFixed(millilitres < 10 ? 2 : 1) + " mL";
 }
 
 function drawn(tag, attributes) {

@@ -1,7 +1,8 @@
 // What the checkpoints on offer were trained on, and how well they did.
 
-// The menu: names, with what each is for.
+// The menu: names, with what each is for. A single one is named, and there is nothing to choose.
 function fillModelMenu(select, cards) {
+  select.disabled = cards.length < 2;
   select.replaceChildren(...cards.map((card) => {
     const what = [card.modality, card.anatomy].filter(Boolean).join(" ");
     return new Option(what ? card.name + " (" + what + ")" : card.name, card.name);

@@ -1,7 +1,7 @@
 // The list of objects: choose, rename, recolour, show or hide, delete.
 
 // As caiseg/annotation/objects.py gives them out; colour-blind eyes tell them apart.
-const OBJECT_COLOURS = ["#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#F0E442", "#0072B2", "#D55E00"];
+const OBJECT_COLOURS = ["#E69F00", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#F0E442", "#56B4E9"];
 
 const EYE = '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M3 12s3.5-6 9-6 9 6 9 6-3.5 6-9 6-9-6-9-6z"/><circle cx="12" cy="12" r="2.5"/></svg>';
 
@@ -30,8 +30,9 @@ class ObjectList {
     this.list.querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest" });
   }
 
-  row({ object, shown }, place, count, active) {
-    const { id, name, colour, accepted, millilitres } = object;
+  row(layer, place, count, active) {
+    const { id, name, colour, accepted } = layer.object;
+    const { shown } = layer;
     const row = node("li");
     row.dataset.object = id;
     row.dataset.accepted = accepted;
@@ -39,7 +40,7 @@ class ObjectList {
     row.setAttribute("aria-current", id === active);
     row.append(
       this.swatch(id, name, colour),
-      this.choice(id, name, place, accepted, millilitres),
+      this.choice(layer, place),
       this.button("shown", "Show or hide " + name, () => this.commands.showObject(id)),
       this.button("remove", "Delete " + name, () => this.commands.removeObject(id)),
     );
@@ -49,6 +50,13 @@ class ObjectList {
     remove.textContent = "×";
     remove.disabled = count === 1;
     return row;
+  }
+
+  // Figures that came later than the masks: the rows stay, and may be clicked on meanwhile.
+  measured(layers) {
+    if (this.renaming) return;
+    const buttons = this.list.querySelectorAll(".cs-choose");
+    buttons.forEach((button, place) => describe(button, layers[place], place));
   }
 
   swatch(id, name, colour) {
@@ -61,20 +69,20 @@ class ObjectList {
     return input;
   }
 
-  choice(id, name, place, accepted, millilitres) {
+  choice(layer, place) {
+    const { id, name, accepted } = layer.object;
     const button = node("button");
     button.type = "button";
     button.className = "cs-choose";
     button.title = name + ": choose; double-click or F2 to rename";
     button.dataset.part = "choose";
-    const size = millilitres.toFixed(millilitres < 10 ? 2 : 1) + " mL";
-    const done = accepted ? ", accepted" : "";
-    button.setAttribute("aria-label", "Object " + (place + 1) + ", " + name + ", " + size + done);
     button.append(
       node("span", place + 1),
       node("b", name),
-      node("span", accepted ? "✓ " + size : size),
+      node("span", accepted ? "✓" : ""),
+      node("small"),
     );
+    describe(button, layer, place);
     button.onclick = () => this.commands.selectObject(id);
     button.ondblclick = () => this.rename(id, name);
     button.onkeydown = (event) => {
@@ -124,4 +132,17 @@ class ObjectList {
     const { object } = part.closest("[data-object]").dataset;
     return "[data-object='" + object + "'] [data-part=" + part.dataset.part + "]";
   }
+}
+
+// Says what an object is called and how large it is.
+function describe(button, { object, diameters }, place) {
+  const { name, accepted, millilitres } = object;
+  const figures = [inMillilitres(millilitres), diameters].filter(Boolean);
+  button.querySelector("small").textContent = figures.join("  ·  ");
+  const words = ["Object " + (place + 1), name, ...figures, accepted && "accepted"];
+  button.setAttribute("aria-label", words.filter(Boolean).join(", "));
+}
+
+function inMillilitres(millilitres) {
+  return millilitres.toFixed(millilitres < 10 ? 2 : 1) + " mL";
 }

@@ -41,11 +41,22 @@ class ObjectLayers {
         layer.bits = object.mask.bits;
         layer.confirmed = unpacked[place];
         layer.isDirty = true;
+        layer.diameters = null;
       }
       this.layers.set(object.id, layer);
     });
     this.show();
     return true;
+  }
+
+  // found: what the masks measure, as app/measurements.py lists it.
+  measured(found) {
+    const inMillimetres = (length) => length.toFixed(length < 10 ? 1 : 0);
+    for (const { id, longest, perpendicular } of found) {
+      const layer = this.of(id);
+      if (!layer || longest === null) continue;
+      layer.diameters = inMillimetres(longest) + " × " + inMillimetres(perpendicular) + " mm";
+    }
   }
 
   // Draws a stroke, from that point of its path on, before the server has confirmed it.
@@ -87,8 +98,8 @@ class ObjectLayers {
 function objectLayer(volume) {
   const layer = maskLayer({ mask: new Mask(volume), colour: MASK_COLOUR });
   // bits, confirmed: the mask as the server sent it, packed and unpacked; isDirty: whether something
-  // else is shown.
+  // else is shown; diameters: of the mask in words, once they are known.
   return Object.assign(layer, {
-    isObject: true, object: null, bits: null, confirmed: null, isDirty: false,
+    isObject: true, object: null, bits: null, confirmed: null, isDirty: false, diameters: null,
   });
 }

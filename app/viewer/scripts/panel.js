@@ -28,7 +28,7 @@ class Panel {
     heading.title = name + ", " + size + " voxels of " + steps + " mm";
     this.find("window").replaceChildren(...windows.map((window) => new Option(window.name)));
     // Those of this scan come with its first mask, all at once; see parts.js.
-    this.find("notices-card").hidden = true;
+    Object.assign(this.find("notices-card"), { hidden: true, open: false });
     for (const figure of ["volume", "components"]) this.say(figure, "–");
     for (const button of ["undo", "redo", "reset", "save"]) this.find(button).disabled = true;
   }
@@ -44,7 +44,7 @@ class Panel {
   }
 
   showAnswer(answer) {
-    this.say("volume", answer.millilitres.toFixed(answer.millilitres < 10 ? 2 : 1) + " mL");
+    this.say("volume", inMillilitres(answer.millilitres));
     this.find("undo").disabled = !answer.undo;
     this.find("redo").disabled = !answer.redo;
     const active = answer.objects.find(({ id }) => id === answer.active);

@@ -100,5 +100,7 @@ function applySettings(saved, find, commands) {
 function showNotices(find, notices, warnings) {
   const rows = warnings.map((warning) => Object.assign(node("li", warning), { className: "cs-warning" }));
   find("notices").replaceChildren(...rows, ...notices.map((notice) => node("li", notice)));
-  find("notices-card").hidden = rows.length + notices.length === 0;
+  const [first, ...others] = [...warnings, ...notices];
+  find("notices-card").hidden = !first;
+  find("notices-teaser").textContent = others.length > 0 ? "(" + (others.length + 1) + ") " + first : first;
 }

@@ -257,6 +257,8 @@ async function showDetails(details) {
   const isCurrent = () =>
     details.scan === dialogue?.scanId && details.seq === dialogue.answered?.seq;
   if (!isCurrent()) return;
+  objects.measured(details.objects);
+  panel.objects.measured(objects.all);
   parts.detailed(details, dialogue.answered.active);
   const { colour } = objects.of(dialogue.answered.active);
   await surface.show(details.surface, colour, details.scan, details.plotly.url);
@@ -266,7 +268,6 @@ async function showDetails(details) {
 
 commands.setLabel("fg");
 attachMaskUpload({ find, upload, act: commands.act, refuse: (sentence) => panel.showRefusal(sentence) });
-find("model-field").hidden = props.models.length < 2;
 fillHelpSheet(find("help-sheet"));
 labelControls(element);
 attachTabs(element);
