@@ -13,6 +13,7 @@ from playwright.sync_api import Route, expect
 from app.diameters import axial_diameters
 from app.server import RunningApp
 from tests.app.conftest import scan_of
+from tests.app.sight import only_the_scan, rgb
 from tests.app.stand_in import write_scan
 from tests.browser import Person, Voxel
 
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.browser
 
 SHAPE: Voxel = (24, 30, 10)
 OUTSIDE: Voxel = (4, 25, 8)
+RGB = np.array([True, True, True, False])
 
 
 def clicked(person: Person, voxel: Voxel = OUTSIDE, count: int = 1) -> None:
@@ -47,6 +49,8 @@ def test_the_object_is_measured(person: Person, running: RunningApp) -> None:
     assert found is not None
     expected = f"{found.longest_mm:.1f} × {found.perpendicular_mm:.1f} mm"
     expect(person.role("diameters")).to_have_text(expected)
+    whole = f"{found.longest_mm:.0f} × {found.perpendicular_mm:.0f} mm"
+    expect(person.role("object-list").locator("li")).to_contain_text(whole)
     expect(person.role("components")).to_have_text("2")
     expect(person.role("clicks-used")).to_have_text("1")
     assert scan.resident is not None
@@ -176,3 +180,93 @@ def test_a_scan_unlike_those_that_the_model_was_trained_on_gets_a_warning(
     expect(notices).to_contain_text("looks like CT, but the model was trained on MR")
     expect(notices).to_contain_text("1 × 1.2 × 9 mm")
     expect(person.role("notices-card")).to_be_visible()
+
+
+@pytest.mark.parametrize(("key", "kind"), [("v", "affinity"), ("r", "probability")])
+def test_each_map_has_a_key_and_a_colour_bar_beside_the_letter_of_the_edge(
+    person: Person, key: str, kind: str
+) -> None:
+    clicked(person)
+    person.role("cross").click()
+    person.page.mouse.move(5, 5)
+    plain = person.pixels("axial")
+    person.page.keyboard.press(key)
+    person.expect_root("map", kind)
+    expect(person.role(f"map-{kind}")).to_have_attribute("aria-pressed", "true")
+    shown = person.pixels("axial")
+    width = shown.shape[1]
+    bar = slice(width - 60, width)
+    assert colourful(shown[:, bar]) > colourful(plain[:, bar]) + 300
+    changed = np.abs(shown.astype(int) - plain)[:, : width - 60].max(axis=2) > 40
+    assert np.count_nonzero(changed) > 100
+    view = person.canvas("axial").bounding_box()
+    letter = person.page.locator("section[data-plane=axial] [data-edge=right]").bounding_box()
+    assert view is not None
+    assert letter is not None
+    top, left = int(letter["y"] - view["y"]) - 60, int(letter["x"] - view["x"]) - 3
+    beside = (slice(top, top + 120), slice(left, width))
+    assert np.array_equal(shown[beside], plain[beside]), "nothing is drawn into the letter"
+    person.page.keyboard.press(key)
+    expect(person.root).not_to_have_attribute("data-map", re.compile(".*"))
+    person.page.mouse.move(5, 5)
+    assert np.array_equal(person.pixels("axial"), plain)
+    person.role("cross").click()
+
+
+def test_a_map_covers_the_scan_the_more_the_higher_its_value(person: Person) -> None:
+    clicked(person)
+    only_the_scan(person)
+    voxels: list[Voxel] = [(5, 24, 8), (7, 21, 8), (10, 18, 8), (16, 11, 8)]
+    bare = [rgb(person, "axial", voxel, SHAPE) for voxel in voxels]
+    person.page.keyboard.press("v")
+    person.expect_root("map", "affinity")
+    covered = [rgb(person, "axial", voxel, SHAPE) for voxel in voxels]
+    tints = [int(np.abs(a - b).sum()) for a, b in zip(covered, bare, strict=True)]
+    assert tints == sorted(tints, reverse=True)
+    assert tints[0] > 150
+    assert tints[-1] < 12, "where the map says next to nothing the scan is seen"
+    person.page.keyboard.press("v")
+    for role in ("mask", "cross", "smooth"):
+        person.role(role).click()
+
+
+def test_contours_are_drawn_over_maps(person: Person) -> None:
+    def orange() -> int:
+        person.page.mouse.move(5, 5)
+        pixels = person.pixels("axial")[..., :3].astype(int)
+        return int((np.abs(pixels - [0xE6, 0x9F, 0x00]).max(axis=2) < 12).sum())
+
+    clicked(person)
+    person.page.keyboard.press("c")
+    contour = orange()
+    assert contour > 100
+    person.page.keyboard.press("r")
+    person.expect_root("map", "probability")
+    assert orange() > 0.9 * contour
+    person.page.keyboard.press("c")
+
+
+def test_the_outline_of_uncertain_regions_has_a_dark_rim(person: Person) -> None:
+    only_the_scan(person)
+    person.go_to_slice("axial", 5)
+    person.page.mouse.move(5, 5)
+    x, y = person.position("axial", (13, 17, 5), SHAPE, inside=(0, 0))
+    right, bottom = person.position("axial", (8, 10, 5), SHAPE, inside=(1, 1))
+    box = person.canvas("axial").bounding_box()
+    assert box is not None
+    block = (
+        slice(int(y - box["y"]) + 1, int(bottom - box["y"]) - 1),
+        slice(int(x - box["x"]) + 1, int(right - box["x"]) - 1),
+    )
+
+    def dark() -> int:
+        person.page.mouse.move(5, 5)
+        return int((person.pixels("axial")[block].max(axis=2, where=RGB, initial=0) < 110).sum())
+
+    assert dark() == 0
+    person.page.keyboard.press("t")
+    person.expect_root("map", "uncertain")
+    assert dark() > 50, "inside the bright block, along its outline"
+    person.page.keyboard.press("t")
+    for role in ("mask", "cross", "smooth"):
+        person.role(role).click()

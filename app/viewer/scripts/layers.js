@@ -1,5 +1,5 @@
 // What lies over the scan. `stage.layers` lists the layers in the order in which they are drawn,
-// the last on top. Two functions make them:
+// the last on top, and all outlines over all colours. Two functions make them:
 //
 //   maskLayer({ mask, colour })                    a mask (see mask.js) in one colour, "#RRGGBB"
 //   mapLayer({ grid, values, low, high, title })   a number for each voxel, as colours with a bar
@@ -8,7 +8,8 @@
 //
 //   shown     whether it is drawn
 //   opacity   of its colours, 0 to 1; null follows the panel's slider
-//   onlyOutline  a mask layer that is never filled, and shown while the masks are hidden
+//   onlyOutline  a mask layer that is never filled, shown while the masks are hidden, and told
+//                from what lies under it by a dark rim
 //   colour    of a mask layer: "#RRGGBB"
 //   version   counted up by whoever changes voxels in place; Mask.set() does it by itself
 //
@@ -37,13 +38,13 @@ function maskLayer({ mask, colour }) {
   };
 }
 
-// values: one for each voxel of the grid, i fastest. What lies at `low` or below is transparent,
-// so that the scan shows where the map says nothing. colours: the map from `low` to `high`.
+// values: one for each voxel of the grid, i fastest. The lower, the more transparent, so that the
+// scan shows where the map says little. colours: the map from `low` to `high`.
 function mapLayer({ grid, values, low, high, title, colours = VIRIDIS }) {
   const table = colourTable(colours);
   return {
     shown: true,
-    opacity: 0.6,
+    opacity: 0.8,
     version: 0,
     outline: null,
     legend: { title, low, high, colours },
@@ -56,7 +57,7 @@ function mapLayer({ grid, values, low, high, title, colours = VIRIDIS }) {
       let cell = 0;
       forEachCell(plane, grid, slice, (offset) => {
         const step = Math.round((values[offset] - low) * scale);
-        pixels[cell] = step <= 0 ? 0 : table[Math.min(step, 255)];
+        pixels[cell] = table[Math.min(Math.max(step, 0), 255)];
         cell += 1;
       });
     },
@@ -76,6 +77,7 @@ function channelsOf(colour) {
   return [1, 3, 5].map((place) => parseInt(colour.slice(place, place + 2), 16));
 }
 
+// Colours as bytes R, G, B, A, from transparent to opaque.
 function colourTable(colours) {
   const stops = colours.map(channelsOf);
   return Uint32Array.from({ length: 256 }, (_, step) => {
@@ -84,7 +86,7 @@ function colourTable(colours) {
     const [red, green, blue] = stops[below].map((channel, index) =>
       Math.round(channel + (place - below) * (stops[below + 1][index] - channel)),
     );
-    return (0xff000000 | (blue << 16) | (green << 8) | red) >>> 0;
+    return ((step << 24) | (blue << 16) | (green << 8) | red) >>> 0;
   });
 }
 
@@ -96,7 +98,8 @@ function drawColourBars(context, view, legends) {
   const length = Math.min(view.height * 0.45, 220);
   const top = (view.height - length) / 2;
   legends.forEach(({ title, low, high, colours }, place) => {
-    const x = view.width - 40 - place * BAR_SPACE;
+    // Between it and the edge stand its title and the letter of that side.
+    const x = view.width - 52 - place * BAR_SPACE;
     const gradient = context.createLinearGradient(0, top + length, 0, top);
     colours.forEach((colour, index) => gradient.addColorStop(index / (colours.length - 1), colour));
     context.save();

@@ -86,22 +86,26 @@ class SliceView {
     const { size, frame } = this;
     // Not devicePixelRatio: the canvas has whole pixels, and must fill its box exactly.
     context.setTransform(this.canvas.width / size.width, 0, 0, this.canvas.height / size.height, 0, 0);
+    // Bars would lie under the letters of its edges.
+    const isThumbnail = size.width <= 160;
     this.drawScan(frame, slice);
     if (!stage.bare) {
       const shown = stage.layers.filter(
         (layer) => layer.shown && (stage.maskShown || !layer.outline || layer.onlyOutline),
       );
-      for (const layer of shown) this.drawLayer(layer, frame, slice);
+      const pictures = shown.map((layer) => this.pictureOf(layer, frame, slice));
+      shown.forEach((layer, place) => this.drawColours(layer, pictures[place], frame));
+      shown.forEach((layer, place) => this.drawOutline(layer, pictures[place], frame));
       if (stage.crossShown) drawCrosshair(context, size, pointOf(plane, frame, stage.cross));
       drawClicks(context, stage, plane, frame, slice);
       if (stage.tool !== "click" && stage.pointed) {
         const ball = { voxel: stage.pointed, radius: stage.brushRadius, tool: stage.tool };
         drawBrush(context, plane, stage.volume, frame, slice, ball);
       }
-      drawColourBars(context, size, shown.map((layer) => layer.legend).filter(Boolean));
+      const legends = shown.map((layer) => layer.legend).filter(Boolean);
+      if (!isThumbnail) drawColourBars(context, size, legends);
     }
-    // In a thumbnail it would lie under the letter of the lower edge.
-    if (size.width > 160) drawScaleBar(context, size, frame);
+    if (!isThumbnail) drawScaleBar(context, size, frame);
     this.publish(frame, slice);
   }
 
@@ -115,39 +119,45 @@ class SliceView {
     this.place(this.scanPicture, frame);
   }
 
-  // layer: see layers.js.
-  drawLayer(layer, frame, slice) {
-    if (!layer.touches(this.plane, slice)) return;
+  // layer: see layers.js. None where it has nothing to show.
+  pictureOf(layer, frame, slice) {
+    if (!layer.touches(this.plane, slice)) return null;
     const picture = this.pictures.get(layer) ?? newPicture();
     this.pictures.set(layer, picture);
     picture.update([...layer.appearance, slice], frame, (pixels) => {
       layer.paint(this.plane, slice, pixels);
       picture.outline = layer.outline?.(this.plane, pixels, frame.columns, frame.rows);
     });
+    return picture;
+  }
+
+  drawColours(layer, picture, frame) {
     const { context, stage } = this;
+    if (!picture || layer.onlyOutline || (layer.outline && stage.maskStyle === "contour")) return;
     context.save();
-    if (!layer.onlyOutline && (!layer.outline || stage.maskStyle !== "contour")) {
-      context.globalAlpha = layer.opacity ?? stage.opacity;
-      context.imageSmoothingEnabled = !layer.outline && stage.smooth;
-      this.place(picture, frame);
-    }
-    context.globalAlpha = 1;
-    const isContoured = layer.onlyOutline || stage.maskStyle !== "fill";
-    if (picture.outline && isContoured) this.strokeOutline(picture.outline, layer.colour, frame);
+    context.globalAlpha = layer.opacity ?? stage.opacity;
+    context.imageSmoothingEnabled = !layer.outline && stage.smooth;
+    this.place(picture, frame);
     context.restore();
   }
 
-  strokeOutline(outline, colour, frame) {
-    const { context } = this;
+  drawOutline(layer, picture, frame) {
+    const { context, stage } = this;
+    if (!picture?.outline || (!layer.onlyOutline && stage.maskStyle === "fill")) return;
     const placed = new Path2D();
     placed.addPath(
-      outline,
+      picture.outline,
       new DOMMatrix([frame.cellWidth, 0, 0, frame.cellHeight, frame.x, frame.y]),
     );
-    context.lineWidth = 1.5;
+    const strokes = layer.onlyOutline ? [[4, HALO], [1.5, layer.colour]] : [[1.5, layer.colour]];
+    context.save();
     context.lineCap = "square";
-    context.strokeStyle = colour;
-    context.stroke(placed);
+    for (const [width, style] of strokes) {
+      context.lineWidth = width;
+      context.strokeStyle = style;
+      context.stroke(placed);
+    }
+    context.restore();
   }
 
   place(picture, { x, y, cellWidth, cellHeight, columns, rows }) {
