@@ -89,3 +89,29 @@ def test_resetting_the_views_turns_the_surface_back(person: Person) -> None:
         f"first => {_EYE}.every((value, axis) => Math.abs(value - first[axis]) < 1e-6)",
         arg=straight_on,
     )
+
+
+def test_arrow_keys_turn_the_surface_that_has_the_focus_and_nothing_else(person: Person) -> None:
+    person.expect_root("details", 1)
+    person.page.locator("section[data-plane=surface]").focus()
+    before, place = eye(person), person.state("pos")
+    distance = sum(value * value for value in before) ** 0.5
+
+    def press(key: str) -> Eye:
+        held = eye(person)
+        person.page.keyboard.press(key)
+        person.page.wait_for_function(
+            f"held => {_EYE}.some((value, axis) => Math.abs(value - held[axis]) > 0.05)", arg=held
+        )
+        assert sum(value * value for value in eye(person)) ** 0.5 == pytest.approx(distance)
+        return eye(person)
+
+    aside = press("ArrowRight")
+    assert aside[2] == pytest.approx(before[2])
+    assert press("ArrowUp")[2] > before[2] + 0.05
+    press("ArrowDown")
+    assert press("ArrowLeft") == pytest.approx(before)
+    person.page.keyboard.press("Enter")
+    assert person.state("pos") == place
+    assert person.listed_clicks == []
+    person.page.keyboard.press("0")

@@ -19,7 +19,7 @@ function attachKeyboard(commands) {
   };
 
   document.addEventListener("keydown", (event) => {
-    const overView = Boolean(event.target.closest?.(".cs-view"));
+    const overView = Boolean(event.target.closest?.(".cs-view:not(.cs-surface)"));
     if (event.key === " " && meansPan(event.target)) {
       space = true;
       event.preventDefault();

@@ -53,8 +53,8 @@ const SHORTCUTS = [
   ] },
   { group: "Move", rows: [
     { keys: ["PageUp", "PageDown"], words: "Next, previous slice", run: ["stepActive"] },
-    { keys: ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], words: "Move the crosshair",
-      run: ["nudge"], inView: true },
+    { keys: ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"], run: ["nudge"], inView: true,
+      words: "Move the crosshair; turn the 3-D surface" },
   ] },
   { group: "File", rows: [
     { keys: ["Ctrl+O"], words: "Open a scan", run: ["chooseFile"], control: "[data-role=open]" },

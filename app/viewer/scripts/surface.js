@@ -4,6 +4,10 @@ const FIRST_CAMERA = {
   eye: { x: 0.7, y: 1.5, z: 0.7 }, center: { x: 0, y: 0, z: 0 }, up: { x: 0, y: 0, z: 1 },
 };
 
+// What an arrow key turns: the camera to the right, and up.
+const TURNS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+const TURN_STEP = Math.PI / 18;
+
 class SurfaceView {
   constructor(find) {
     this.plot = find("plot");
@@ -12,6 +16,12 @@ class SurfaceView {
     // Of the scan whose surface is drawn.
     this.scanId = null;
     new ResizeObserver(() => this.fit()).observe(this.plot);
+    this.plot.closest("section").addEventListener("keydown", (event) => {
+      const [right, up] = TURNS[event.key] ?? [0, 0];
+      if (event.ctrlKey || event.metaKey || event.shiftKey || (!right && !up)) return;
+      event.preventDefault();
+      this.turn(right, up);
+    });
   }
 
   hide() {
@@ -35,6 +45,22 @@ class SurfaceView {
 
   resetCamera() {
     if (this.plot._fullLayout) Plotly.relayout(this.plot, { "scene.camera": FIRST_CAMERA });
+  }
+
+  // Steps to the right round the axis from foot to head, and up as far as the poles.
+  turn(right, up) {
+    if (!this.plot._fullLayout) return;
+    const { eye, ...camera } = this.camera(this.scanId);
+    const distance = Math.hypot(eye.x, eye.y, eye.z);
+    const azimuth = Math.atan2(eye.y, eye.x) + right * TURN_STEP;
+    const steepest = Math.PI / 2 - 0.01;
+    const wanted = Math.asin(eye.z / distance) + up * TURN_STEP;
+    const elevation = Math.min(Math.max(wanted, -steepest), steepest);
+    const level = distance * Math.cos(elevation);
+    const turned = {
+      x: level * Math.cos(azimuth), y: level * Math.sin(azimuth), z: distance * Math.sin(elevation),
+    };
+    Plotly.relayout(this.plot, { "scene.camera": { ...camera, eye: turned, up: FIRST_CAMERA.up } });
   }
 
   // surface: vertices and faces as app/measurements.py packs them; url: where Plotly is served.
