@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -86,6 +87,29 @@ def test_the_example_writes_the_mask_that_the_library_gives(
     saved = nib.load(out)
     np.testing.assert_array_equal(saved.affine, nib.load(scan).affine)
     np.testing.assert_array_equal(volume.from_native(np.asarray(saved.dataobj)) > 0, expected.mask)
+
+
+def test_the_script_in_the_readme_writes_the_mask_that_the_library_gives(
+    repository: Path, server: ServerProcess, scan: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    section = (repository / "README.md").read_text("utf-8").split("## From another program")[1]
+    script = section.split("```python\n")[1].split("```")[0]
+    address, voxel = '"http://127.0.0.1:7860"', "40, 52, 17"
+    assert address in script
+    assert voxel in script
+    here = f"{server.url!r}, auth=({USER!r}, {PASSWORD!r})"
+    script = script.replace(address, here).replace(voxel, "10, 20, 5")
+    shutil.copy(scan, tmp_path / "scan.nii.gz")
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.rstrip().endswith(" mL")
+    volume, predictor = load_volume(scan), CAISegPredictor.from_checkpoint(checkpoint)
+    click = Click((10, 20, 5), Label.FOREGROUND)
+    *_, expected = replay_clicks(predictor, predictor.encode(volume), [click])
+    saved = np.asarray(nib.load(tmp_path / "mask.nii.gz").dataobj)
+    np.testing.assert_array_equal(volume.from_native(saved) > 0, expected.mask)
 
 
 def test_undo_takes_back_a_click_and_the_result_says_so(client: Client, scan: Path) -> None:
