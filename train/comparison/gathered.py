@@ -72,12 +72,12 @@ class Gathered:
     results: list[MethodResults] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
 
-    def read(self, found: ResultFolders) -> None:
-        """Add the results of one method, or why there are none."""
+    def read(self, found: ResultFolders, called: str) -> None:
+        """Add the results of one method, or why there are none of what is ``called`` so."""
         try:
             self.results.append(read_trainings(found.paths, found.label))
         except InvalidInput as error:
-            self.absent[found.called] = str(error)
+            self.absent[called] = str(error)
 
 
 def gather(
@@ -99,7 +99,7 @@ def gather(
     """
     places, first = list(given), Gathered()
     for found in places:
-        first.read(found)
+        first.read(found, found.called)
     known = {result.label for result in first.results}
     missing = {label: path for label, path in methods.items() if label not in known}
     for label in missing if how.manifest is None else ():
@@ -111,7 +111,7 @@ def gather(
     otherwise = ALL_LABELS if settings is None else settings.target
     for found in _evaluated(missing, how, otherwise, first.absent):
         places.append(found)
-        first.read(found)
+        first.read(found, found.called)
     random = _under_the_random_rule(places)
     return [first] if random is None else [first, random]
 
@@ -179,7 +179,7 @@ def _under_the_random_rule(places: Sequence[ResultFolders]) -> Gathered | None:
     random = Gathered()
     for found, outer in zip(inner, places, strict=True):
         if all(path.is_dir() for path in found.paths):
-            random.read(found)
+            random.read(found, outer.called)
         else:
             random.absent[outer.called] = (
                 "it was not clicked by this rule; evaluate it again with --seeds and --resume."

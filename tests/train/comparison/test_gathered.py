@@ -118,8 +118,9 @@ def test_trainings_of_two_methods_are_not_one(tmp_path: Path) -> None:
 def test_results_by_the_random_rule_become_a_part_of_their_own(tmp_path: Path) -> None:
     folders = [
         write_folder(tmp_path / name, name, curves(seed))
-        for seed, name in enumerate(("caiseg", "vnet", "dins3d"))
+        for seed, name in enumerate(("caiseg", "vnet", "dins3d", "ritm3d"))
     ]
+    interrupted_folder(folders[3] / "random")
     for number, folder in enumerate(folders[:2]):
         write_folder(folder / "random", folder.name, seeded(number, seeds=3), rule="random")
     out = tmp_path / "out"
@@ -129,6 +130,7 @@ def test_results_by_the_random_rule_become_a_part_of_their_own(tmp_path: Path) -
     assert "Clicks by the centre rule" in report
     assert "Clicks by the random rule, 3 sessions a case" in report
     assert "dins3d is not compared: it was not clicked by this rule" in report
+    assert "ritm3d is not compared: The evaluation in" in report
     random = json.loads((out / "random" / "comparison.json").read_text())
     assert random["protocol"]["seeds"] == 3
     assert random["methods"]["vnet"]["measures"]["dice_after_5"]["sd_seeds"] > 0
