@@ -18,7 +18,7 @@ class GeneratedCases:
     """Generated scans, another one for every key, made by whoever asks for the sample.
 
     Nothing is stored, at the price of making each scan, which takes several times as long as
-    augmenting a stored one. It follows from seed, epoch, case and repeat alone.
+    augmenting it. It follows from seed, epoch, case and repeat alone.
 
     Args:
         config: The experiment.
