@@ -122,6 +122,14 @@ def test_a_click_waits_for_a_login_that_the_server_asks_for(worker: Person) -> N
     expect(worker.role("away")).to_be_hidden()
 
 
+def test_steps_that_are_too_many_for_a_request_get_a_sentence(worker: Person) -> None:
+    once(worker, JOIN, lambda route: route.fulfill(status=413, json={"detail": "Too large."}))
+    worker.click_voxel("axial", VOXELS[1], SHAPE)
+    assert "more than the server takes" in worker.refusal()
+    worker.click_voxel("axial", VOXELS[2], SHAPE)
+    worker.expect_clicks(3)
+
+
 def test_clicks_go_on_while_a_server_is_given_the_scan_again(
     worker: Person,
     running: RunningApp,

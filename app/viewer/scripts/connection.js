@@ -13,6 +13,11 @@ const GRADIO_ROUTE = /^(?<root>.*)\/gradio_api\/(?<name>queue\/(?:join|data)|run
 // From a proxy whose server is gone, and from a server that is about to go.
 const GONE = new Set([502, 503, 504]);
 const LOGIN_WANTED = 401;
+// See app/request_limits.py.
+const TOO_LARGE = 413;
+const TOO_MANY_STEPS =
+  "The steps are more than the server takes in one request; save the masks, and go on from them in " +
+  "a new session.";
 const EVENT_STREAM = "text/event-stream";
 const POLL_MS = 1000;
 // A request that fails so often while the server answers others fails for another reason.
@@ -20,9 +25,10 @@ const ATTEMPTS = 5;
 
 class Connection {
   // changed(state): told whether the server is "there", "gone", or wants a "login". interrupted():
-  // told that events have ended without an answer.
-  constructor({ changed, interrupted }) {
-    Object.assign(this, { changed, interrupted });
+  // told that events have ended without an answer. refuse(sentence): told why a request will never
+  // be answered.
+  constructor({ changed, interrupted, refuse }) {
+    Object.assign(this, { changed, interrupted, refuse });
     this.fetch = window.fetch.bind(window);
     this.state = "there";
     // Ids of the events that the server has not completed.
@@ -38,12 +44,19 @@ class Connection {
     const route = GRADIO_ROUTE.exec(url.pathname)?.groups;
     if (!route) return this.fetch(resource, options);
     this.root = url.origin + route.root;
-    if (route.name !== "queue/data") return this.ask(resource, options);
+    if (route.name === "upload") return this.ask(resource, options);
+    if (route.name !== "queue/data") return this.askForWork(resource, options);
     this.page = url.searchParams.get("session_hash");
     return this.listen(resource, options);
   }
 
-  // Asks for work, until the server answers.
+  async askForWork(resource, options) {
+    const answer = await this.ask(resource, options);
+    if (answer.status === TOO_LARGE) this.refuse(TOO_MANY_STEPS);
+    return answer;
+  }
+
+  // Asks until the server answers.
   async ask(resource, options) {
     for (let refused = 0; ; ) {
       const { answer, error } = await this.attempt(resource, options);

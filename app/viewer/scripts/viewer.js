@@ -78,15 +78,16 @@ const opening = new Opening({
   model: () => find("model").value,
   refuse: refuseFile,
 });
+const refuse = (sentence) => showWork({ state: "refused", sentence });
 const connection = new Connection({
   changed: (state) => panel.showConnection(state),
   interrupted: () => recovery.interrupted(),
+  refuse,
 });
 const recovery = recoveryOf({
-  opening, connection,
+  opening, connection, refuse,
   dialogue: () => dialogue,
   sessionWith: (pending) => parts.sessionWith(pending),
-  refuse: (sentence) => showWork({ state: "refused", sentence }),
 });
 const parts = attachParts({
   find, stage, redraw, panel, commands, send, gate,
