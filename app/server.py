@@ -99,6 +99,7 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
         cache: The folder from :func:`private_cache`.
     """
     import gradio as gr
+    from gradio import processing_utils
 
     from app.disk_cache import DiskCache
     from app.file_owners import FileOwners
@@ -117,6 +118,8 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
 
     # The surface's library comes from its Python package: the page asks no other host.
     gr.set_static_paths([PLOTLY])
+    # Nor does the server: Gradio would fetch a file that a program names by a web address.
+    processing_utils.async_ssrf_protected_download = _fetch_nothing
     store = SessionStore(settings.memory_bytes, settings.idle_minutes * 60, _FORGET_SECONDS)
     demo = settings.demo_folder / "demo_brain_flair.nii.gz"
     turns, metrics, owners = Turns(), Metrics(), FileOwners(cache, public=[PLOTLY])
@@ -163,6 +166,12 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
     disk = DiskCache(cache, int(settings.disk_gb * 2**30))
     _sweep_regularly(store, disk)
     return RunningApp(url, page, store)
+
+
+async def _fetch_nothing(url: str, cache_dir: str) -> str:
+    from gradio import Error
+
+    raise Error("Files at web addresses are not fetched; upload the file.", print_exception=False)
 
 
 def _in_a_thread(admits: Callable[[str, str], bool]) -> Callable[[str, str], Awaitable[bool]]:
