@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +64,8 @@ def test_from_upload_to_download(
 
     person.open_file(scan)
     assert person.listed_clicks == []
+    expect(person.role("model")).to_be_visible()
+    expect(person.role("model")).to_have_value("brain-flair")
 
     canvas = person.canvas("axial")
     before = int(canvas.get_attribute("data-slice") or -1)
@@ -114,6 +118,40 @@ def test_from_upload_to_download(
     rounds = list(replay_clicks(predictor, predictor.encode(volume), clicks))
     np.testing.assert_array_equal(masks[0] > 0, volume.to_native(rounds[-1].mask))
     assert all((earlier.mask != later.mask).any() for earlier, later in itertools.pairwise(rounds))
+
+
+def test_a_session_file_from_the_page_replays_to_the_mask_on_it(
+    person: Person, scan: Path, repository: Path, tmp_path: Path
+) -> None:
+    shape = load_volume(scan).shape
+    i, j, k = shape
+    person.page.evaluate("localStorage.clear()")
+    person.open_file(scan)
+    person.click_voxel("axial", (i // 3, j // 2, k // 2), shape)
+    person.expect_clicks(1)
+    person.page.keyboard.press("p")
+    person.click_voxel("axial", (i // 2, j // 3, k // 2), shape)
+    person.expect_root("applied", 2)
+    person.page.keyboard.press("f")
+    person.click_voxel("sagittal", (i // 2, 2 * j // 3, k // 2), shape, other_label=True)
+    person.expect_clicks(2)
+    on_screen = np.asarray(nib.load(person.download_mask(tmp_path)).dataobj)
+    person.page.locator("[data-tab=files]").click()
+    with person.page.expect_download() as download:
+        person.page.locator("[data-file=session]").click()
+    session, out = tmp_path / "session.json", tmp_path / "replayed.nii.gz"
+    download.value.save_as(session)
+    checkpoint = repository / "assets" / "checkpoints" / "brain-flair.safetensors"
+    command = [sys.executable, "-m", "caiseg", "replay", session, "--scan", scan]
+    replayed = subprocess.run(
+        [*map(str, command), "--checkpoint", str(checkpoint), "--out", str(out)],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert replayed.returncode == 0, replayed.stderr
+    np.testing.assert_array_equal(np.asarray(nib.load(out).dataobj), on_screen)
 
 
 def show_all(person: Person, targets: list[tuple[str, Voxel, str]]) -> list[bytes]:
