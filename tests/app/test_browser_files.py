@@ -63,7 +63,7 @@ def test_measurements_surfaces_and_masks_can_be_taken_away(person: Person, tmp_p
     clicked(person, OUTSIDE)
     with downloaded(person, "csv", tmp_path).open(newline="") as file:
         (row,) = csv.DictReader(file)
-    assert f"{float(row['volume_ml']):.2f} mL" == person.role("volume").inner_text()
+    assert f"{float(row['volume_ml']):.2f} mL" == person.role("volume").text_content()
     assert row["clicks"] == "1"
     assert b"RAS+" in downloaded(person, "stl", tmp_path).read_bytes()[:80]
     assert downloaded(person, "ply", tmp_path).read_bytes().startswith(b"ply")

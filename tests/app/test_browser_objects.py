@@ -23,7 +23,8 @@ SHAPE: Voxel = (24, 30, 10)
 SPACING = (1.0, 1.2, 3.0)
 FIRST: Voxel = (4, 25, 4)
 SECOND: Voxel = (19, 5, 4)
-NEAR_FIRST: Voxel = (8, 25, 4)
+NEAR_FIRST: Voxel = (12, 25, 4)
+"""Outside of the ball round the first, which its own ball overlaps."""
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +149,12 @@ def test_overlapping_objects_share_no_voxel_by_the_rule_on_the_page(
     person: Person, running: RunningApp
 ) -> None:
     expect(person.role("overlap-rule")).to_be_hidden()
-    two_objects(person)
+    person.click_voxel("axial", FIRST, SHAPE)
+    person.expect_clicks(1)
+    person.role("new-object").click()
+    expect_active(person, 2)
+    person.click_voxel("axial", NEAR_FIRST, SHAPE)
+    person.expect_root("applied", 3)
     rule = person.role("overlap-rule").get_attribute("title") or ""
     assert "accepted objects come first" in rule
     scene = scene_of(person, running)
@@ -156,6 +162,7 @@ def test_overlapping_objects_share_no_voxel_by_the_rule_on_the_page(
     assert not (first & second).any()
     whole = scene.find(2).round.mask.unpack()
     assert (first & whole).any(), "they would overlap"
+    np.testing.assert_array_equal(first, scene.find(1).round.mask.unpack())
     np.testing.assert_array_equal(second, whole & ~first)
 
 
