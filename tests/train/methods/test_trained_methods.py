@@ -115,7 +115,7 @@ def test_the_fit_command_trains_the_method_that_it_is_told(
     best = RunFolder(tmp_path).read(tmp_path / "best.pt")
     assert json.loads(best["config"])["method"] == "ritm3d"
     assert best["network"]["backbone.input_stage.unit.0.weight"].shape[1] == 4
-    assert "--method ritm3d" in RunFolder(tmp_path).read_provenance()["command"]
+    assert "--set method=ritm3d" in RunFolder(tmp_path).read_provenance()["command"]
 
 
 def test_the_config_the_loop_and_the_command_know_the_same_methods() -> None:
