@@ -57,6 +57,9 @@ class AugmentationConfig(Section):
     low_resolution: float = Field(1.0, ge=1, le=16)
     """Largest factor by which one axis, chosen at random, is sampled more coarsely and back; 1 as
     in the paper. Scanners differ in sharpness more than one source of scans shows."""
+    skull_strip: Share = 0.0
+    """Share of samples whose skull and scalp are taken away, whatever ``p``; MR scans of heads
+    only, see :mod:`train.skull_strip`. Many collections of brains come stripped."""
 
 
 class ClickConfig(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from train.config import AugmentationConfig, ExperimentConfig
 from train.crops import Window, choose_crop, cut, middle, random_crop, with_margin
 from train.prepared import PreparedCase
 from train.scan_facts import ScanFacts
+from train.skull_strip import brain_mask
 
 
 def augmentation(config: AugmentationConfig, modality: str) -> tio.Compose:
@@ -111,6 +112,9 @@ class TrainingSamples(Dataset[dict[str, Tensor]]):
         i, j, k = (slice(0, size) for size in case.image.shape)
         if data.scan_size is not None:
             i, j, k = middle((i, j, k), data.scan_size)
+        stripped = self.config.augmentation.skull_strip
+        if stripped > 0 and rng.random() < stripped:
+            case = _skull_stripped(case)
         image, lesion = self._changed(case, (i, j, k))
         image = normalise_intensities(image, self.config.preprocessing.modality)
         return random_crop(image, lesion, data, rng)
@@ -142,6 +146,14 @@ class TrainingSamples(Dataset[dict[str, Tensor]]):
             )
         )
         return subject.image.data[0], subject.lesion.data[0] > 0
+
+
+def _skull_stripped(case: PreparedCase) -> PreparedCase:
+    """The same without skull and scalp, where a brain is found; a lesion stays whole."""
+    brain = torch.from_numpy(brain_mask(case.image.numpy(), case.spacing.tolist()))
+    if not brain.any():
+        return case
+    return replace(case, image=torch.where(brain | case.lesion, case.image, 0.0))
 
 
 class EpochSampler(Sampler[SampleKey]):
