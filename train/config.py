@@ -258,6 +258,14 @@ class ExperimentConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _skulls_are_stripped_from_mr_scans(self) -> ExperimentConfig:
+        if self.augmentation.skull_strip > 0 and self.preprocessing.modality != "MR":
+            raise ValueError(
+                "augmentation.skull_strip: is for MR scans of heads; set it to 0 for CT"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _strides_divide_the_crop(self) -> ExperimentConfig:
         for size, stride in zip(self.data.crop_size, self.network.total_stride, strict=True):
             if size % stride:

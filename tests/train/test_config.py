@@ -168,6 +168,11 @@ def test_a_schedule_without_any_epoch_is_refused() -> None:
     assert "schedule: pretrain_epochs and epochs are both 0" in sentence
 
 
+def test_a_skull_strip_of_ct_is_refused() -> None:
+    sentence = refusal("soft_tissue_ct", "augmentation.skull_strip=0.5")
+    assert "augmentation.skull_strip: is for MR scans of heads" in sentence
+
+
 @pytest.mark.parametrize(
     "override",
     ["augmentation.scales=[1, 1]", "relabelling.regions=[2, 2]", "loss.mu=[0.6, 0.3]"],
