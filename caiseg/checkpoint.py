@@ -115,7 +115,10 @@ def write_weights(
     partial = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()
+        usual = partial.stat().st_mode
         save_file(weights, partial, metadata={_KEY: info.model_dump_json()})
+        partial.chmod(usual)  # safetensors leaves a file that only its owner may read
         partial.replace(target)
     except (OSError, SafetensorError) as error:
         cause = getattr(error, "strerror", None) or error

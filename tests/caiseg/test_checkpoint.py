@@ -79,6 +79,14 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(
     assert [file.name for file in saved.parent.iterdir()] == [saved.name]
 
 
+def test_whoever_may_read_the_folders_files_may_read_a_checkpoint(
+    saved: Path, tmp_path: Path
+) -> None:
+    usual = tmp_path / "usual"
+    usual.touch()
+    assert saved.stat().st_mode == usual.stat().st_mode
+
+
 def test_the_description_must_be_of_the_network(tmp_path: Path) -> None:
     network = small_network()
     other = info_of(network).model_copy(update={"network": NetworkConfig()})
