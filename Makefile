@@ -7,6 +7,10 @@ PORT ?= 7860
 # index of it: make app TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 
+# Tests run in as many processes as there are cores, four at most; a file's tests stay together.
+# For one process: make test PYTEST_ARGS="-n 0"
+PYTEST_ARGS ?=
+
 BIN := .venv/bin
 
 .PHONY: help app test lint screenshots clean
@@ -24,7 +28,7 @@ lint: .venv/.dev ## Check style and types
 	$(BIN)/mypy
 
 test: .venv/.dev lint ## Check style and types, then run all tests in a real browser too
-	CHROMIUM="$$(bash .ci/chromium)" && export CHROMIUM && $(BIN)/python -m pytest $(PYTEST_ARGS)
+	CHROMIUM="$$(bash .ci/chromium)" && export CHROMIUM && $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST_ARGS)
 
 screenshots: .venv/.dev ## Take the README's pictures again
 	CHROMIUM="$$(bash .ci/chromium)" && export CHROMIUM && $(BIN)/python -m tests.screenshots
