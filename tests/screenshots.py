@@ -23,6 +23,9 @@ BESIDE: Voxel = (113, 94, 13)
 ELSEWHERE: Voxel = (140, 176, 13)
 
 SMALL = (1024, 700)
+# Plotly waits a moment before it draws itself in a new size; where there is no surface, none fits.
+SURFACE_FITS = """() => [...document.querySelectorAll('[data-role=plot]')].every((plot) =>
+    !plot._fullLayout || plot._fullLayout.width === plot.clientWidth)"""
 
 
 def take(browser: Browser, url: str, folder: Path, *, surface: bool = True) -> None:
@@ -50,6 +53,7 @@ def take(browser: Browser, url: str, folder: Path, *, surface: bool = True) -> N
     with person_at(browser, url, size=SMALL, theme="light", surface=surface) as person:
         _open_and_click(person)
         person.page.keyboard.press("l")
+        person.page.wait_for_function(SURFACE_FITS)
         _save(person, folder / "light.png")
     with person_at(browser, url, size=(390, 844), surface=surface) as person:
         _open_and_click(person)
