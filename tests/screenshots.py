@@ -23,7 +23,7 @@ BESIDE: Voxel = (113, 94, 13)
 ELSEWHERE: Voxel = (140, 176, 13)
 
 SMALL = (1024, 700)
-# Plotly waits a moment before it draws itself in a new size; where there is no surface, none fits.
+# Plotly waits a moment before it draws itself in a new size; without a surface there is no wait.
 SURFACE_FITS = """() => [...document.querySelectorAll('[data-role=plot]')].every((plot) =>
     !plot._fullLayout || plot._fullLayout.width === plot.clientWidth)"""
 

@@ -44,11 +44,11 @@ def expect_active(person: Person, object_id: int) -> None:
     expect(row(person, object_id)).to_have_attribute("aria-current", "true")
 
 
-def two_objects(person: Person) -> None:
-    """The first object with a click, accepted, and a second one with a click near it."""
+def two_objects(person: Person, button: str = "accept") -> None:
+    """The first object with a click, and a second one, begun by a button, with a click near it."""
     person.click_voxel("axial", FIRST, SHAPE)
     person.expect_clicks(1)
-    person.role("accept").click()
+    person.role(button).click()
     expect_active(person, 2)
     person.click_voxel("axial", NEAR_FIRST, SHAPE)
     person.expect_root("applied", 3)
@@ -149,12 +149,7 @@ def test_overlapping_objects_share_no_voxel_by_the_rule_on_the_page(
     person: Person, running: RunningApp
 ) -> None:
     expect(person.role("overlap-rule")).to_be_hidden()
-    person.click_voxel("axial", FIRST, SHAPE)
-    person.expect_clicks(1)
-    person.role("new-object").click()
-    expect_active(person, 2)
-    person.click_voxel("axial", NEAR_FIRST, SHAPE)
-    person.expect_root("applied", 3)
+    two_objects(person, "new-object")
     rule = person.role("overlap-rule").get_attribute("title") or ""
     assert "accepted objects come first" in rule
     scene = scene_of(person, running)
