@@ -22,7 +22,7 @@ _BLOCKS_AT_ONCE = (64, 16)
 numbers, so that kernels are prepared once."""
 
 
-def changed_blocks(change: Tensor, tolerated: Tensor) -> Tensor:
+def changed_blocks(change: Tensor, tolerated: Tensor, first: Sequence[int] = (0, 0, 0)) -> Tensor:
     """First voxels of the blocks in which a change exceeds what is tolerated.
 
     A block counts as soon as a voxel next to it does, because interpolation between voxels
@@ -31,17 +31,23 @@ def changed_blocks(change: Tensor, tolerated: Tensor) -> Tensor:
     Args:
         change: Bound of the change of every logit, ``(I, J, K)``.
         tolerated: ``(I, J, K)``.
+        first: Voxel of the scan that they begin at.
 
     Returns:
         ``(n, 3)`` int64, on a regular grid of step :data:`BLOCK`.
     """
     exceeds = change > tolerated
-    for axis, length in enumerate(exceeds.shape):
+    for axis, (length, start) in enumerate(zip(exceeds.shape, first, strict=True)):
+        before = start % BLOCK
         ends = [0] * 6
-        ends[2 * (2 - axis) : 2 * (2 - axis) + 2] = [1, -length % BLOCK + 1]
+        ends[2 * (2 - axis) : 2 * (2 - axis) + 2] = [
+            before + 1,
+            -(before + length) % BLOCK + 1,
+        ]
         windows = nn.functional.pad(exceeds, ends).unfold(axis, BLOCK + 2, BLOCK)
         exceeds = windows.any(dim=-1)
-    return torch.nonzero(exceeds) * BLOCK
+    origin = torch.tensor([start // BLOCK for start in first], device=change.device)
+    return (torch.nonzero(exceeds) + origin) * BLOCK
 
 
 class BlockwiseLastStage:

@@ -10,13 +10,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from caiseg.encoded_features import EncodedFeatures
 from caiseg.errors import InvalidInput
 from caiseg.grids import Shape
 from caiseg.interpolation import Box
 from caiseg.network import CAISeg
 from caiseg.network_config import NetworkConfig
-from caiseg.patches import padded_size, patch_boxes
-from caiseg.tiling import EncodedTiles
+from caiseg.patches import patch_boxes, scan_size
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Attempt:
     patch_size: Shape
     notices: tuple[str, ...] = ()
 
-    def tiles(
+    def features(
         self,
         image: Tensor,
         spacing: Sequence[float],
@@ -49,26 +49,25 @@ class Attempt:
         dense: bool | None = None,
         first: Sequence[float] | None = None,
         preview: Callable[[Box, Tensor], None] | None = None,
-    ) -> EncodedTiles:
+    ) -> EncodedFeatures:
         """Encode a scan patch by patch; one of several patches is kept in half precision.
 
         Args:
             image: Preprocessed scan ``(I, J, K)``, on any device.
             spacing: Voxel size ``(i, j, k)`` in mm.
             progress: Called with the share of work done, in (0, 1].
-            dense: See :class:`caiseg.tiling.EncodedTiles`.
+            dense: See :class:`caiseg.encoded_features.EncodedFeatures`.
             first: Voxel in whose neighbourhood to begin.
-            preview: See :class:`caiseg.tiling.EncodedTiles`.
+            preview: See :class:`caiseg.encoded_features.EncodedFeatures`.
         """
-        boxes = patch_boxes(image.shape, self.patch_size, self.network.config.total_stride)
-        return EncodedTiles(
+        return EncodedFeatures(
             self.network,
             image.to(self.device),
             torch.tensor(spacing, dtype=torch.float32).to(self.device),
             self.patch_size,
             progress,
             dense=dense,
-            storage=_storage(boxes),
+            storage=_storage(self.network.config, image.shape, self.patch_size),
             first=first,
             preview=preview,
         )
@@ -104,15 +103,10 @@ def features_bytes(config: NetworkConfig, shape: Shape, patch_size: Shape) -> in
         shape: Size ``(I, J, K)`` of the model grid.
         patch_size: Largest patch ``(i, j, k)``.
     """
-    strides = config.total_stride
-    boxes = patch_boxes(shape, patch_size, strides)
-    padded = sum(
-        math.prod(padded_size([part.stop - part.start for part in box], strides)) for box in boxes
-    )
+    padded = math.prod(scan_size(shape, patch_size, config.total_stride, config.strides[0]))
     cell = math.prod(config.strides[0])
     values = config.base_channels * padded + config.feature_channels * padded // cell
-    logits = 4 * math.prod(shape) + 8 * padded
-    return _storage(boxes).itemsize * values + logits
+    return _storage(config, shape, patch_size).itemsize * values + 8 * padded
 
 
 def check_room(config: NetworkConfig, shape: Shape, patch_size: Shape, max_bytes: int) -> None:
@@ -142,9 +136,10 @@ def lacks_memory(error: RuntimeError) -> bool:
     )
 
 
-def _storage(boxes: Sequence[Box]) -> torch.dtype:
+def _storage(config: NetworkConfig, shape: Sequence[int], patch_size: Sequence[int]) -> torch.dtype:
     """Type that features are kept in: a scan of several patches in half precision."""
-    return torch.float16 if len(boxes) > 1 else torch.float32
+    several = len(patch_boxes(shape, patch_size, config.total_stride)) > 1
+    return torch.float16 if several else torch.float32
 
 
 def _next(attempt: Attempt, largest: Shape) -> Attempt:

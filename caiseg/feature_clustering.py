@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from caiseg.click_windows import ClickWindows
 from caiseg.fused_affinity import best_affinities
 
 REACH_UNIT_MM = 100.0
@@ -109,7 +110,12 @@ class FeatureClustering(nn.Module):
             self.projection.weight.mul_(self.query_scale)
 
     def forward(
-        self, features: Tensor, previous_mask: Tensor, clicks: ClickCells, cell_mm: Tensor
+        self,
+        features: Tensor,
+        previous_mask: Tensor,
+        clicks: ClickCells,
+        cell_mm: Tensor,
+        windows: ClickWindows | None = None,
     ) -> ClusteredAffinity:
         """Cluster one scan's feature map round its clicks.
 
@@ -118,14 +124,18 @@ class FeatureClustering(nn.Module):
             previous_mask: ``S_p`` on the grid of ``F``, ``(I, J, K)``, in [0, 1].
             clicks: Cluster centres; any number, 0 included.
             cell_mm: ``s`` of eq. 13, ``(3,)``: spacing times down-sampling ratio, in mm.
+            windows: Where each click acts, for answers (not for training); everywhere when left
+                out.
         """
         grid = features.shape[1:]
         if len(clicks) == 0:
             value = features.new_zeros((2, *grid))
             return ClusteredAffinity(value, torch.zeros_like(value, dtype=torch.long))
-        unit = self._distance_unit(grid, clicks, cell_mm)
+        unit = self._distance_unit(grid, clicks, cell_mm, windows)
         with torch.no_grad():
-            value, winner = best_affinities(self, features, previous_mask, clicks, cell_mm, unit)
+            value, winner = best_affinities(
+                self, features, previous_mask, clicks, cell_mm, unit, windows
+            )
         if torch.is_grad_enabled():
             fused = features + self.mask_fusion(previous_mask[None, None].to(features))[0]
             layer = self.projection
@@ -140,16 +150,27 @@ class FeatureClustering(nn.Module):
             ).unflatten(1, grid)
         return ClusteredAffinity(value, winner)
 
-    def _distance_unit(self, grid: torch.Size, clicks: ClickCells, cell_mm: Tensor) -> float:
+    def _distance_unit(
+        self,
+        grid: torch.Size,
+        clicks: ClickCells,
+        cell_mm: Tensor,
+        windows: ClickWindows | None,
+    ) -> float:
         """The distance in mm that counts as 1.
 
         Min-max normalisation maps the smallest distance, 0 at a click itself, to 0 and the
-        largest, found between a click and a corner of the grid, to 1.
+        largest, found between a click and a corner of the grid, to 1; where clicks act in windows,
+        a corner of its own.
         """
         if self.position != "minmax":
             return REACH_UNIT_MM
-        last = torch.tensor(grid, device=cell_mm.device) - 1
-        farthest = (torch.maximum(clicks.cells, last - clicks.cells) * cell_mm).norm(dim=1).max()
+        first, size = torch.zeros_like(clicks.cells), torch.tensor(grid, device=cell_mm.device)
+        if windows is not None:
+            first = torch.tensor(windows.starts, device=cell_mm.device)
+            size = torch.tensor(windows.size, device=cell_mm.device)
+        place = clicks.cells - first
+        farthest = (torch.maximum(place, size - 1 - place) * cell_mm).norm(dim=1).max()
         return max(float(farthest), torch.finfo(cell_mm.dtype).tiny)
 
     def _affinity_to(

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from caiseg.click_windows import ClickWindows
+from caiseg.interpolation import Box, whole_box
+
 if TYPE_CHECKING:
     from caiseg.feature_clustering import ClickCells, FeatureClustering
 
@@ -36,6 +39,7 @@ def best_affinities(
     clicks: ClickCells,
     cell_mm: Tensor,
     unit: float,
+    windows: ClickWindows | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The largest affinity per label, and the click that it belongs to.
 
@@ -46,6 +50,7 @@ def best_affinities(
         clicks: At least one cluster centre.
         cell_mm: Edges of a cell of ``F`` in mm, ``(3,)``.
         unit: The distance in mm that counts as 1.
+        windows: Where each click has an affinity above 0; everywhere when left out.
 
     Returns:
         Values ``(2, I, J, K)`` and winners ``(2, I, J, K)`` int64.
@@ -53,25 +58,63 @@ def best_affinities(
     grid = features.shape[1:]
     value = torch.zeros((2, *grid), device=features.device)
     winner = torch.zeros((2, *grid), dtype=torch.long, device=features.device)
-    members = [torch.nonzero(clicks.labels == label).flatten() for label in (0, 1)]
+    everywhere = [(whole_box(grid), list(range(len(clicks))))]
+    labels = clicks.labels.tolist()
     with torch.autocast(features.device.type, enabled=False):
         projection = _Projection(clustering, features, previous_mask)
         centres = projection.of(tuple(clicks.cells.T)).mT
-        distances = _SlabDistances(clicks, grid, cell_mm / unit)
-        plane = grid[1] * grid[2] * max(1, len(clicks) // _CLICKS_AT_ONCE)
-        for part in _slabs(grid[0], max(1, _SLAB_CELLS // plane)):
-            affinity = _affinity(clustering, projection.of((part,)), centres, distances.of(part))
-            for label, rivals in enumerate(members):
-                if len(rivals):
-                    best, place = affinity.index_select(0, rivals).max(dim=0)
-                    value[label, part] = best.unflatten(0, (-1, *grid[1:]))
-                    winner[label, part] = rivals[place].unflatten(0, (-1, *grid[1:]))
+        distances = _Distances(clicks, grid, cell_mm / unit)
+        for box, near in everywhere if windows is None else windows.boxes():
+            members = torch.tensor(near, device=features.device)
+            rivals = [
+                torch.tensor(
+                    [n for n, click in enumerate(near) if labels[click] == label],
+                    dtype=torch.long,
+                    device=features.device,
+                )
+                for label in (0, 1)
+            ]
+            centre = centres.index_select(1, members)
+            for part in _slabs(box, len(near)):
+                affinity = _affinity(
+                    clustering, projection.of(part), centre, distances.of(part, members)
+                )
+                if windows is not None:
+                    _cut_off(affinity, windows, near, part)
+                shape = [axis.stop - axis.start for axis in part]
+                for label, chosen in enumerate(rivals):
+                    if len(chosen):
+                        best, place = affinity.index_select(0, chosen).max(dim=0)
+                        value[label][part] = best.view(shape)
+                        winner[label][part] = members[chosen][place].view(shape)
     return value, winner
 
 
-def _slabs(length: int, thickness: int) -> Iterator[slice]:
-    for start in range(0, length, thickness):
-        yield slice(start, min(start + thickness, length))
+def _slabs(box: Box, clicks: int) -> Iterator[Box]:
+    i, j, k = box
+    plane = (j.stop - j.start) * (k.stop - k.start) * max(1, clicks // _CLICKS_AT_ONCE)
+    thickness = max(1, _SLAB_CELLS // plane)
+    for start in range(i.start, i.stop, thickness):
+        yield slice(start, min(start + thickness, i.stop)), j, k
+
+
+def _cut_off(affinity: Tensor, windows: ClickWindows, clicks: list[int], part: Box) -> None:
+    """Write 0 where a part lies outside of a click's window, in place.
+
+    Args:
+        affinity: ``(n_c, L)`` of the clicks in the part.
+        windows: Of all clicks.
+        clicks: Which of them.
+        part: Of the grid.
+    """
+    shape = [axis.stop - axis.start for axis in part]
+    for row, click in zip(affinity, clicks, strict=True):
+        cells = row.view(shape)
+        for axis, (whole, kept) in enumerate(zip(part, windows.box(click), strict=True)):
+            before = min(max(kept.start - whole.start, 0), shape[axis])
+            after = min(max(whole.stop - kept.stop, 0), shape[axis])
+            cells.narrow(axis, 0, before).zero_()
+            cells.narrow(axis, shape[axis] - after, after).zero_()
 
 
 class _Projection:
@@ -96,7 +139,7 @@ class _Projection:
             windows = windows.unfold(axis, 3, 1)
         self._windows = windows
 
-    def of(self, cells: tuple[slice | Tensor, ...]) -> Tensor:
+    def of(self, cells: tuple[slice, ...] | tuple[Tensor, ...]) -> Tensor:
         """Rows ``(n_h, d, L)`` of the cells at an index of the grid."""
         features = self._cells[cells].flatten(0, -2).float()
         rows = torch.addmm(self._bias, self._weight, features.T)
@@ -107,8 +150,8 @@ class _Projection:
         return split
 
 
-class _SlabDistances:
-    """Distances from the cells of a slab to every click, in units of eq. 4's normalisation."""
+class _Distances:
+    """Distances from cells to every click, in units of eq. 4's normalisation."""
 
     def __init__(self, clicks: ClickCells, grid: torch.Size, cell: Tensor):
         self._squares = []
@@ -116,11 +159,14 @@ class _SlabDistances:
             steps = torch.arange(size, device=cell.device) - clicks.cells[:, axis : axis + 1]
             self._squares.append((steps * cell[axis]).square())
 
-    def of(self, part: slice) -> Tensor:
-        """``(n_c, L)``."""
-        i, j, k = self._squares
+    def of(self, part: Box, members: Tensor) -> Tensor:
+        """``(n, L)`` from the cells of a part of the grid to some clicks, of indices ``(n,)``."""
+        i, j, k = (
+            squares.index_select(0, members)[:, axis]
+            for squares, axis in zip(self._squares, part, strict=True)
+        )
         plane = j[:, :, None] + k[:, None, :]
-        return (i[:, part, None, None] + plane[:, None]).sqrt_().flatten(1)
+        return (i[:, :, None, None] + plane[:, None]).sqrt_().flatten(1)
 
 
 def _affinity(

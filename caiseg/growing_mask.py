@@ -18,7 +18,7 @@ BoolArray = npt.NDArray[np.bool_]
 class GrowingMask:
     """Brings finished patches to the display grid when somebody asks for them.
 
-    Called with what :class:`caiseg.tiling.EncodedTiles` tells after a patch.
+    Called with what :class:`caiseg.encoded_features.EncodedFeatures` tells after a patch.
 
     Args:
         shape: Size ``(I, J, K)`` of the display grid.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from caiseg.feature_clustering import (
@@ -12,6 +13,7 @@ from caiseg.feature_clustering import (
     FeatureClustering,
     columns_of_winners,
 )
+from caiseg.interpolation import Box
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,18 @@ class Adjustment:
             here, click = (part.flatten().index_select(0, cells) for part in (strength, winner))
             rows.addcmul_(here[:, None], self.targets.index_select(0, click))
         return rows
+
+    def of(self, box: Box) -> Adjustment:
+        """The same for a part of the grid."""
+        i, j, k = box
+        return Adjustment(self.strength[:, i, j, k], self.winner[:, i, j, k], self.targets)
+
+    def added(self, features: Tensor) -> Tensor:
+        """``F_new`` (eq. 3) of features ``(C, I, J, K)``, in single precision."""
+        rows = features.permute(1, 2, 3, 0).float().flatten(0, 2).clone()
+        moved = self.add_to(rows, torch.arange(len(rows), device=rows.device))
+        whole: Tensor = moved.unflatten(0, features.shape[1:]).permute(3, 0, 1, 2)
+        return whole
 
 
 class InteractionGuidedModule(nn.Module):
@@ -74,7 +88,7 @@ class InteractionGuidedModule(nn.Module):
         affinity = self.clustering(features, previous_mask, clicks, cell_mm)
         if len(clicks) == 0:
             return features, affinity
-        adjustment = self.adjustment(features, head_features, clicks, affinity)
+        adjustment = self.adjustment(features, head_features[clicks.labels], clicks, affinity)
         adjusted = features
         for label in (0, 1):
             if bool((clicks.labels == label).any()):
@@ -93,10 +107,17 @@ class InteractionGuidedModule(nn.Module):
         clicks: ClickCells,
         affinity: ClusteredAffinity,
     ) -> Adjustment:
-        """What at least one click adds to ``F``; arguments as in :meth:`forward`."""
+        """What at least one click adds to ``F``.
+
+        Args:
+            features: ``F``, ``(C, I, J, K)``.
+            head_features: ``q_cls`` of every click's label, ``(n_c, C)``.
+            clicks: The clicks on the grid of ``F``.
+            affinity: Their clustered affinity map.
+        """
         strength = affinity.value
         if self.exclusive:
             strength = strength * (1 - strength.flip(0))
         clicked = (slice(None), *clicks.cells.T)
-        targets = head_features[clicks.labels] - features[clicked].T.to(head_features)
+        targets = head_features - features[clicked].T.to(head_features)
         return Adjustment(strength, affinity.winner, targets)

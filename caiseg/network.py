@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from caiseg.click_windows import ClickWindows
 from caiseg.feature_clustering import ClickCells, ClusteredAffinity, FeatureClustering
 from caiseg.head_features import HeadFeatures
 from caiseg.interaction_guided import Adjustment, InteractionGuidedModule
@@ -168,7 +169,14 @@ class CAISeg(nn.Module):
         return RoundOutput(self.backbone.last_stage(stacked, scan.skip), stacked, affinity)
 
     def adjustment(
-        self, scan: ScanFeatures, clicks: ClickCells, previous_mask: Tensor, spacing: Tensor
+        self,
+        scan: ScanFeatures,
+        clicks: ClickCells,
+        previous_mask: Tensor,
+        spacing: Tensor,
+        *,
+        heads: Tensor | None = None,
+        windows: ClickWindows | None = None,
     ) -> tuple[Adjustment, ClusteredAffinity]:
         """What clicks add to ``F`` (eq. 3), without running the last stage.
 
@@ -177,15 +185,18 @@ class CAISeg(nn.Module):
             clicks: At least one click, on the grid of ``F``.
             previous_mask: ``S_p``, ``(I, J, K)`` in [0, 1].
             spacing: Voxel size in mm, ``(3,)``.
+            heads: ``q_cls`` of every click, ``(n_c, C)``; the scan's own when left out.
+            windows: Where each click acts; everywhere when left out.
         """
-        features, head_features = scan.features[0], scan.head_features[0]
+        features = scan.features[0]
+        if heads is None:
+            heads = scan.head_features[0][clicks.labels]
         cell_mm = spacing * torch.as_tensor(self.feature_stride, device=spacing.device)
         coarse = nn.functional.interpolate(
             previous_mask[None, None].float(), size=features.shape[1:], mode="trilinear"
         )[0, 0]
-        affinity = self.interaction.clustering(features, coarse, clicks, cell_mm)
-        adjustment = self.interaction.adjustment(features, head_features, clicks, affinity)
-        return adjustment, affinity
+        affinity = self.interaction.clustering(features, coarse, clicks, cell_mm, windows)
+        return self.interaction.adjustment(features, heads, clicks, affinity), affinity
 
     def classify(self, features: Tensor, head_features: Tensor, size: Sequence[int]) -> Tensor:
         """The coarse prediction ``P̂_cls`` (eqs. 9-10) as foreground logits.

@@ -12,11 +12,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from caiseg.answer_cache import TileAnswer
 from caiseg.checkpoint import CheckpointInfo, load_checkpoint
 from caiseg.clicks import Click, check_inside
-from caiseg.coarse_prediction import ModelClicks, coarse_logits
 from caiseg.device_memory import Attempt, check_room, encode_within_memory
+from caiseg.encoded_features import ClickAnswer, EncodedFeatures
 from caiseg.errors import InvalidInput
 from caiseg.grids import ScanGrids, Shape
 from caiseg.growing_mask import GrowingMask
@@ -25,7 +24,6 @@ from caiseg.interpolation import interpolate_box, mask_to_model, whole_box, writ
 from caiseg.network import CAISeg
 from caiseg.preprocessing import PreprocessingConfig, preprocess
 from caiseg.resampling import resample_to_display
-from caiseg.tiling import EncodedTiles
 from caiseg.volume import Volume
 
 
@@ -35,7 +33,7 @@ class EncodedScan:
 
     Attributes:
         grids: The scan's native, display and model grids.
-        tiles: Features of its patches, on the model grid.
+        features: What its patches were encoded to, on the model grid.
         first_mask: The mask without clicks, ``(I, J, K)``; where clicks change nothing it stands.
         network_mask: The same as the network gave it, before it was drawn to the scan's edges.
         edges: Draws masks to the scan's edges; ``None`` leaves them as the network gives them.
@@ -43,7 +41,7 @@ class EncodedScan:
     """
 
     grids: ScanGrids
-    tiles: EncodedTiles
+    features: EncodedFeatures
     first_mask: npt.NDArray[np.bool_]
     network_mask: npt.NDArray[np.bool_]
     edges: GuidedFilter | None = None
@@ -57,20 +55,20 @@ class EncodedScan:
     @property
     def device(self) -> torch.device:
         """Where clicks are answered."""
-        return self.tiles.device
+        return self.features.device
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that features, masks and the last answers hold."""
+        """Bytes of memory that features and masks hold."""
         masks = self.first_mask.nbytes + (0 if self.edges is None else self.network_mask.nbytes)
-        return self.tiles.nbytes + masks
+        return self.features.nbytes + masks
 
     def on_cpu(self) -> EncodedScan:
         """The same scan on the CPU, for a GPU that has no memory left to answer clicks in."""
         notice = "The GPU had too little memory for a click; this scan goes on on the CPU, slower."
         edges = None if self.edges is None else self.edges.on(torch.device("cpu"))
         notices = (*self.notices, notice)
-        return replace(self, tiles=self.tiles.on_cpu(), edges=edges, notices=notices)
+        return replace(self, features=self.features.on_cpu(), edges=edges, notices=notices)
 
 
 class SegmentationResult:
@@ -78,21 +76,18 @@ class SegmentationResult:
 
     Args:
         scan: The scan that was segmented.
-        answers: What the clicks gave, per tile.
-        given: The clicks on the model grid; ``None`` for none.
-        clicks: The same on the display grid.
+        answer: What the clicks gave; ``None`` without clicks.
+        clicks: The clicks, on the display grid.
     """
 
     def __init__(
         self,
         scan: EncodedScan,
-        answers: dict[int, TileAnswer],
-        given: ModelClicks | None = None,
+        answer: ClickAnswer | None = None,
         clicks: Sequence[Click] = (),
     ):
         self._scan = scan
-        self._answers = answers
-        self._given = given
+        self._answer = answer
         self._clicks = clicks
 
     @cached_property
@@ -102,12 +97,13 @@ class SegmentationResult:
         Its border follows the scan's edges where the checkpoint asks for that
         (:mod:`caiseg.guided_filter`).
         """
-        scan, edges = self._scan, self._scan.edges
-        mask: npt.NDArray[np.bool_] = scan.network_mask.copy()
-        boxes = [
-            write_mask(mask, self._model_logits, box)
-            for box in scan.tiles.redrawn(self._answers, self._model_logits)
-        ]
+        scan, edges, answer = self._scan, self._scan.edges, self._answer
+        mask: npt.NDArray[np.bool_]
+        if answer is None:
+            mask = scan.first_mask.copy()
+            return mask
+        mask = scan.network_mask.copy()
+        boxes = [write_mask(mask, answer.logits, box) for box in scan.features.redrawn(answer)]
         if edges is None:
             return mask
         return edges.after_clicks(scan.first_mask, scan.network_mask, mask, boxes, self._clicks)
@@ -128,7 +124,7 @@ class SegmentationResult:
         Index 0 holds every voxel's affinity to its best background click, index 1 to its best
         foreground click; 0 where there is no such click.
         """
-        affinity = self._scan.tiles.blend_affinity(self._answers)
+        affinity = self._scan.features.affinity(self._answer)
         return resample_to_display(affinity[None], self._scan.shape)[0].cpu().numpy()
 
     @cached_property
@@ -138,14 +134,14 @@ class SegmentationResult:
         Foreground probability by the head features alone: index 0 holds it before the adjustment
         by clicks (from ``F``), index 1 after it (from ``F_new``). Without clicks both are equal.
         """
-        logits = coarse_logits(self._scan.tiles, self._given)
+        logits = self._scan.features.coarse_logits(self._answer)
         display = resample_to_display(logits[None], self._scan.shape)[0]
         return torch.sigmoid(display).cpu().numpy()
 
     @cached_property
     def _model_logits(self) -> Tensor:
         """Foreground logits on the model grid."""
-        return self._scan.tiles.blend(self._answers)
+        return self._scan.features.base_logits if self._answer is None else self._answer.logits
 
 
 class CAISegPredictor:
@@ -169,7 +165,7 @@ class CAISegPredictor:
         info: What the checkpoint says about itself.
         checkpoint_hash: SHA-256 of the checkpoint file.
         dense: Whether a click runs VNet's last stage on whole patches instead of on the blocks
-            that it can change; see :class:`caiseg.tiling.EncodedTiles`.
+            that it can change; see :class:`caiseg.encoded_features.EncodedFeatures`.
     """
 
     def __init__(
@@ -249,19 +245,19 @@ class CAISegPredictor:
 
         def encode(attempt: Attempt) -> EncodedScan:
             growing = None if preview is None else GrowingMask(grids.display.shape, preview)
-            tiles = attempt.tiles(
+            features = attempt.features(
                 image, grids.model.spacing, progress,
                 dense=self.dense, first=near, preview=growing,
             )  # fmt: skip
             network_mask = np.zeros(grids.display.shape, dtype=bool)
-            write_mask(network_mask, tiles.blend({}), whole_box(tiles.shape))
+            write_mask(network_mask, features.base_logits, whole_box(features.shape))
             first_mask, edges = network_mask, None
             if self.guided_filter is not None:
                 edges = GuidedFilter(
-                    volume.data, grids.display.spacing, self.guided_filter, tiles.device
+                    volume.data, grids.display.spacing, self.guided_filter, features.device
                 )
                 first_mask = edges.whole(network_mask)
-            return EncodedScan(grids, tiles, first_mask, network_mask, edges, attempt.notices)
+            return EncodedScan(grids, features, first_mask, network_mask, edges, attempt.notices)
 
         return encode_within_memory(self._first_attempt, encode)
 
@@ -274,10 +270,10 @@ class CAISegPredictor:
         image = torch.zeros(self.preprocessing.patch_size)
 
         def encode_and_click(attempt: Attempt) -> None:
-            tiles = attempt.tiles(image, self.preprocessing.spacing, dense=self.dense)
-            click = torch.tensor([[size // 2 for size in image.shape]], device=tiles.device)
-            label = torch.ones(1, dtype=torch.long, device=tiles.device)
-            tiles.answer(click, label, torch.zeros(tiles.shape, device=tiles.device))
+            features = attempt.features(image, self.preprocessing.spacing, dense=self.dense)
+            click = torch.tensor([[size // 2 for size in image.shape]], device=features.device)
+            label = torch.ones(1, dtype=torch.long, device=features.device)
+            features.answer(click, label, torch.zeros(features.shape, device=features.device))
 
         encode_within_memory(self._first_attempt, encode_and_click)
 
@@ -306,17 +302,17 @@ class CAISegPredictor:
                 f"{scan.shape}; give the mask of this scan."
             )
         if not clicks:
-            return SegmentationResult(scan, {})
+            return SegmentationResult(scan)
         voxels = scan.grids.nearest_model_voxel([click.voxel for click in clicks])
-        device = scan.tiles.device
-        labels = torch.tensor([int(click.label) for click in clicks], device=device)
+        features = scan.features
+        labels = torch.tensor([int(click.label) for click in clicks], device=features.device)
         if previous_mask is None:
-            mask = torch.zeros(scan.tiles.shape, device=device)
+            mask = torch.zeros(features.shape)
         else:
-            mask = mask_to_model(previous_mask, scan.tiles.shape).to(device)
-        given = ModelClicks(torch.from_numpy(voxels).to(device), labels, mask)
-        answers = scan.tiles.answer(given.voxels, given.labels, given.previous_mask)
-        return SegmentationResult(scan, answers, given, tuple(clicks))
+            mask = mask_to_model(previous_mask, features.shape)
+        places = torch.from_numpy(voxels).to(features.device)
+        answer = features.answer(places, labels, mask.to(features.device))
+        return SegmentationResult(scan, answer, tuple(clicks))
 
     @property
     def _first_attempt(self) -> Attempt:

@@ -17,7 +17,7 @@ from app.store import ResidentScan
 from app.turns import Turns
 from caiseg import CAISegPredictor, Click, EncodedScan, Label, load_volume
 from caiseg.annotation.packed_mask import PackedMask
-from caiseg.tiling import EncodedTiles
+from caiseg.encoded_features import EncodedFeatures
 from tests.app.stand_in import StandInPredictor
 from tests.networks import write_scan as write_smooth_scan
 from tests.networks import write_small_checkpoint
@@ -97,14 +97,14 @@ def test_clicks_go_on_on_the_cpu_when_the_gpu_is_full(
     clicks = [Click((10, 20, 5), Label.FOREGROUND)]
     full = predictor.encode(volume)
     expected = predictor.segment(full, clicks).mask
-    answer = EncodedTiles.answer
+    answer = EncodedFeatures.answer
 
-    def limited(tiles: EncodedTiles, *given: Any) -> Any:
-        if tiles is full.tiles:
+    def limited(features: EncodedFeatures, *given: Any) -> Any:
+        if features is full.features:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return answer(tiles, *given)
+        return answer(features, *given)
 
-    monkeypatch.setattr(EncodedTiles, "answer", limited)
+    monkeypatch.setattr(EncodedFeatures, "answer", limited)
     resident = ResidentScan(volume, full)
     with pytest.raises(torch.OutOfMemoryError):
         network.answering(predictor, resident)(clicks, None)

@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from caiseg import CAISegPredictor, Click, Label, load_volume
-from caiseg.coarse_prediction import ModelClicks, coarse_logits
+from caiseg.encoded_features import EncodedFeatures
 from caiseg.feature_clustering import ClickCells
 from caiseg.network import CAISeg
 from caiseg.network_config import compact
-from caiseg.tiling import EncodedTiles
 from tests.networks import SMALL, write_scan, write_small_checkpoint
 
 SPACING = torch.tensor([2.0, 2.0, 4.0])
@@ -29,12 +28,12 @@ def scan_of(shape: tuple[int, int, int]) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(1))
 
 
-def test_one_tile_gives_what_the_network_classifies(network: CAISeg) -> None:
+def test_one_patch_gives_what_the_network_classifies(network: CAISeg) -> None:
     image = scan_of((32, 32, 16))
-    tiles = EncodedTiles(network, image, SPACING, (32, 32, 16))
+    scan = EncodedFeatures(network, image, SPACING, (32, 32, 16))
     voxels, labels = torch.tensor([[5, 8, 3], [20, 21, 9]]), torch.tensor([1, 0])
     mask = (scan_of((32, 32, 16)) > 0.5).float()
-    found = coarse_logits(tiles, ModelClicks(voxels, labels, mask))
+    found = scan.coarse_logits(scan.answer(voxels, labels, mask))
     with torch.inference_mode():
         features = network.encode(image[None, None])
         cells = ClickCells.from_voxels(voxels, labels, network.feature_stride)
@@ -44,14 +43,14 @@ def test_one_tile_gives_what_the_network_classifies(network: CAISeg) -> None:
             torch.testing.assert_close(found[place], expected[0, 0], rtol=1e-4, atol=1e-5)
 
 
-def test_clicks_change_only_the_tiles_that_contain_them(network: CAISeg) -> None:
-    tiles = EncodedTiles(network, scan_of((80, 32, 16)), SPACING, (32, 32, 16))
-    assert len(tiles.tiles) > 2
-    click = ModelClicks(torch.tensor([[3, 16, 8]]), torch.tensor([1]), torch.zeros(80, 32, 16))
-    before, after = coarse_logits(tiles, click)
-    first = next(tile.box[0].stop for tile in tiles.tiles if tile.box[0].start == 0)
-    assert not torch.equal(before[:first], after[:first])
-    torch.testing.assert_close(before[first:], after[first:])
+def test_a_click_changes_it_only_within_a_patch_s_size_of_itself(network: CAISeg) -> None:
+    scan = EncodedFeatures(network, scan_of((80, 32, 16)), SPACING, (32, 32, 16))
+    assert len(scan.boxes) > 2
+    answer = scan.answer(torch.tensor([[3, 16, 8]]), torch.tensor([1]), torch.zeros(80, 32, 16))
+    before, after = scan.coarse_logits(answer)
+    assert not torch.equal(before[:32], after[:32])
+    torch.testing.assert_close(before[34:], after[34:])
+    torch.testing.assert_close(before, scan.coarse_logits(None)[0])
 
 
 def test_a_result_offers_it_on_the_display_grid(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from caiseg import (
     predictor,
 )
 from caiseg.device_memory import Attempt, encode_within_memory, features_bytes
+from caiseg.encoded_features import EncodedFeatures
 from caiseg.guided_filter import GuidedFilter, GuidedFilterConfig
 from caiseg.network import CAISeg
-from caiseg.tiling import EncodedTiles
 from tests.networks import write_scan, write_small_checkpoint
 
 GPU = torch.device("cuda")
@@ -95,8 +95,8 @@ def unhindered(checkpoint: Path, volume: Volume) -> EncodedScan:
 STEPS = {
     "the scan moves to the GPU": (torch.Tensor, "to"),
     "a patch is encoded": (CAISeg, "encode"),
-    "a patch is weighed": (EncodedTiles, "_add_to_base"),
-    "patches are blended": (EncodedTiles, "blend"),
+    "patches are blended": (EncodedFeatures, "_blended"),
+    "the scan is answered without clicks": (EncodedFeatures, "_stage"),
     "the mask is brought to the scan's voxels": (predictor, "write_mask"),
     "the mask is drawn to edges": (GuidedFilter, "_filtered"),
 }
@@ -115,7 +115,7 @@ def test_no_step_of_encoding_ends_for_want_of_memory(
     gpu.refuse(*STEPS[step], times=1, error=error)
     smaller = on_gpu.encode(volume)
     assert ["smaller patches" in notice for notice in smaller.notices] == [True]
-    assert len(smaller.tiles.tiles) > len(unhindered.tiles.tiles)
+    assert len(smaller.features.boxes) > len(unhindered.features.boxes)
     assert on_gpu.segment(smaller, CLICKS).mask[10, 20, 5]
 
     gpu.refuse(*STEPS[step], times=3, error=error)
@@ -148,10 +148,9 @@ def test_a_scan_that_would_fill_the_memory_is_refused_before_it_is_encoded(
 ) -> None:
     made = CAISegPredictor.from_checkpoint(checkpoint)
     made.preprocessing = made.preprocessing.model_copy(update={"patch_size": patch_size})
-    tiles = made.encode(volume).tiles
-    needed = features_bytes(made.network.config, tiles.shape, patch_size)
-    heads = sum(tile.features.head_features.nbytes for tile in tiles.tiles)
-    assert needed == tiles.nbytes - heads
+    features = made.encode(volume).features
+    needed = features_bytes(made.network.config, features.shape, patch_size)
+    assert needed == features.nbytes - features.scan.head_features.nbytes
     made.encode(volume, max_bytes=needed)
     begun: list[float] = []
     with pytest.raises(InvalidInput, match="check the spacing"):
@@ -159,7 +158,7 @@ def test_a_scan_that_would_fill_the_memory_is_refused_before_it_is_encoded(
     assert begun == []
 
 
-@pytest.mark.parametrize("step", [(CAISeg, "encode"), (EncodedTiles, "answer")])
+@pytest.mark.parametrize("step", [(CAISeg, "encode"), (EncodedFeatures, "answer")])
 def test_a_full_gpu_does_not_keep_the_server_from_starting(
     gpu: FullGPU, on_gpu: CAISegPredictor, step: tuple[Any, str]
 ) -> None:

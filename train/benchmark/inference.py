@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -110,18 +110,13 @@ def measure_inference(
                     encode, scan = _fastest(options.repeats, lambda m=method: m.encode(volume))  # type: ignore[misc]
                     lines.append(Measurement(f"{size}, {name}: encode", encode, "s"))
                     if isinstance(scan, EncodedScan):
-                        patches = len(scan.tiles.tiles)
+                        patches = len(scan.features.boxes)
                         lines.append(Measurement(f"{size}, {name}: patches", patches, ""))
                     for count in options.clicks:
                         of = f"{size}, {name}: {count} click" + "s" * (count > 1)
-                        with _patches_run(predictor) as run:
-                            seconds, answered = _last_click(
-                                method, scan, places[:count], options.repeats, run
-                            )
+                        seconds = _last_click(method, scan, places[:count], options.repeats)
                         clicking[size, name, count] = seconds
                         lines.append(Measurement(of, seconds, "s"))
-                        if isinstance(scan, EncodedScan):
-                            lines.append(Measurement(f"{of}, patches run", answered, ""))
                 lines.append(Measurement(f"{size}, {name}: memory", memory.mebibytes, "MiB"))
     return lines + _ratios(clicking, options), predictor.device
 
@@ -147,20 +142,29 @@ def _methods(predictor: CAISegPredictor) -> dict[str, Method[Any]]:
 
 
 def write_generated(path: Path, shape: Shape) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Write a generated head of that size, and return its lesion."""
+    """Write a generated head of that size, and return its lesion.
+
+    In a larger field of view it is the same head with more air around, so that clicks on one
+    lesion are compared.
+    """
+    coarse_mm = [extent / size for extent, size in zip(HEAD_MM, _GENERATED, strict=True)]
+    config = SyntheticScanConfig(shape=_GENERATED, spacing=tuple(coarse_mm))
+    scan = generate_scan(config, seed=0)
     field_of_view = HEAD_MM if max(shape[:2]) <= 256 else BODY_MM
-    coarse_mm = tuple(extent / size for extent, size in zip(field_of_view, _GENERATED, strict=True))
-    scan = generate_scan(SyntheticScanConfig(shape=_GENERATED, spacing=coarse_mm), seed=0)
+    air = [
+        round((extent / step - size) / 2)
+        for extent, step, size in zip(field_of_view, coarse_mm, _GENERATED, strict=True)
+    ]
+    around = [(width, width) for width in air]
+    image = np.pad(scan.image, around, constant_values=scan.image.min())
+    lesion = np.pad(scan.lesion, around)
     rows = np.ix_(
-        *(
-            np.arange(size) * have // size
-            for size, have in zip(shape, scan.image.shape, strict=True)
-        )
+        *(np.arange(size) * have // size for size, have in zip(shape, image.shape, strict=True))
     )
-    voxels = np.rint(scan.image * 600).astype(np.int16)[rows]
     spacing = [extent / size for extent, size in zip(field_of_view, shape, strict=True)]
+    voxels = np.rint(image * 600).astype(np.int16)[rows]
     nib.save(nib.Nifti1Image(voxels, np.diag([*spacing, 1.0])), path)
-    return scan.lesion[rows]
+    return lesion[rows]
 
 
 @contextmanager
@@ -200,36 +204,12 @@ def _fastest(repeats: int, run: Callable[[], T]) -> tuple[float, T]:
     return min(seconds), result
 
 
-def _last_click(
-    method: Method[Any], scan: Any, clicks: list[Click], repeats: int, run: list[None]
-) -> tuple[float, int]:
-    """The least seconds of answering the last of some clicks, and how many patches that ran.
-
-    Each time, the one asked before had another label at its place and another previous mask, so
-    that no answer is the one that was given last.
-    """
-    last = clicks[-1]
-    other = replace(last, label=Label(1 - last.label))
-    first = method.segment(scan, []).mask
-    before = method.segment(scan, clicks[:-1], first).mask
-    seconds = []
-    for _ in range(repeats):
-        method.segment(scan, [*clicks[:-1], other], first)
-        run.clear()
-        seconds.append(_fastest(1, lambda b=before: method.segment(scan, clicks, b).mask)[0])  # type: ignore[misc]
-    return min(seconds), len(run)
-
-
-@contextmanager
-def _patches_run(predictor: CAISegPredictor) -> Iterator[list[None]]:
-    """Grows by one with each patch that is run in the ``with`` block."""
-    run: list[None] = []
-    clustering = predictor.network.interaction.clustering
-    handle = clustering.register_forward_hook(lambda *_: run.append(None))
-    try:
-        yield run
-    finally:
-        handle.remove()
+def _last_click(method: Method[Any], scan: Any, clicks: list[Click], repeats: int) -> float:
+    """The least seconds of answering the last of some clicks."""
+    before = None
+    for count in range(len(clicks)):
+        before = method.segment(scan, clicks[:count], before).mask
+    return _fastest(repeats, lambda: method.segment(scan, clicks, before).mask)[0]
 
 
 def _beside_convolutions(size: str, predictor: CAISegPredictor, volume: Volume) -> Measurement:

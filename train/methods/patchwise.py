@@ -8,9 +8,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from caiseg.encoded_features import ClickAnswer, EncodedFeatures
 from caiseg.network import CAISeg
 from caiseg.patches import blending_window, pad_to_strides, patch_boxes
-from caiseg.tiling import EncodedTiles
 from train.methods.click_maps import ClickPoints
 from train.methods.click_network import ClickNetwork
 
@@ -40,8 +40,8 @@ class OpenScan(Protocol):
 class PatchwiseScan:
     """A scan that a :class:`ClickNetwork` answers patch by patch.
 
-    Patches, their padding and their blending are CAISeg's, and as there a click runs again only
-    the patches that contain it; the others keep their answer without clicks.
+    Patches are CAISeg's. Their logits are blended, and a click runs again only the patches that
+    contain it; the others keep their answer without clicks.
 
     Args:
         network: In evaluation mode.
@@ -97,7 +97,7 @@ class PatchwiseScan:
         return logits[0, 0, :i, :j, :k].float()  # type: ignore[no-any-return]
 
 
-class EncodedScanTiles:
+class EncodedOnce:
     """The same for CAISeg, which encodes a scan once.
 
     Args:
@@ -108,12 +108,16 @@ class EncodedScanTiles:
     """
 
     def __init__(self, network: CAISeg, image: Tensor, spacing: Tensor, patch_size: Sequence[int]):
-        self._tiles = EncodedTiles(network, image, spacing, patch_size)
+        self._features = EncodedFeatures(network, image, spacing, patch_size)
 
     def logits(self, voxels: Tensor, labels: Tensor, previous_mask: Tensor) -> Tensor:
         """Answer all clicks so far; see :class:`OpenScan`."""
-        return self._tiles.blend(self._tiles.answer(voxels, labels, previous_mask))
+        answer = self._answer(voxels, labels, previous_mask)
+        return self._features.base_logits if answer is None else answer.logits
 
     def affinity(self, voxels: Tensor, labels: Tensor, previous_mask: Tensor) -> Tensor:
         """Clustered affinity of all clicks so far; see :class:`OpenScan`."""
-        return self._tiles.blend_affinity(self._tiles.answer(voxels, labels, previous_mask))
+        return self._features.affinity(self._answer(voxels, labels, previous_mask))
+
+    def _answer(self, voxels: Tensor, labels: Tensor, previous_mask: Tensor) -> ClickAnswer | None:
+        return self._features.answer(voxels, labels, previous_mask) if len(labels) else None

@@ -23,7 +23,7 @@ from train.methods.click_maps import ClickPoints
 from train.methods.click_network import ClickNetwork
 from train.methods.dins3d import Dins3D
 from train.methods.mideepseg import MIDeepSeg
-from train.methods.patchwise import EncodedScanTiles, OpenScan, PatchwiseScan
+from train.methods.patchwise import EncodedOnce, OpenScan, PatchwiseScan
 from train.methods.ritm3d import Ritm3D
 from train.methods.vnet import VNetAlone
 from train.relabelling import relabelled_batch
@@ -109,7 +109,7 @@ def open_scan(
         patch_size: Largest patch ``(i, j, k)``.
     """
     if isinstance(network, CAISeg):
-        return EncodedScanTiles(network, image, spacing, patch_size)
+        return EncodedOnce(network, image, spacing, patch_size)
     return PatchwiseScan(network, image, spacing, patch_size)
 
 

@@ -56,9 +56,6 @@ def test_one_run_measures_every_method_and_writes_ratios(checkpoint: Path, tmp_p
         assert measured[f"{size}, 5: ritm3d / caiseg"] == pytest.approx(seconds)
         assert measured[f"{size}, caiseg: encode / its convolutions"] >= 1
         assert measured[f"{size}, caiseg: patches"] >= 1
-        for count in ("1 click", "5 clicks", "20 clicks"):
-            run = measured[f"{size}, caiseg: {count}, patches run"]
-            assert 0 < run <= measured[f"{size}, caiseg: patches"]
     larger = measured["512x512x300, caiseg: 1 click"] / measured["256x256x96, caiseg: 1 click"]
     assert measured["512x512x300 / 256x256x96, 1: caiseg"] == pytest.approx(larger)
     assert document["settings"]["checkpoint"] == str(checkpoint)

@@ -1,0 +1,362 @@
+"""Whole scans of any size: overlapping patches are encoded once, and their features blended.
+
+A scan that fits into one patch is encoded as it is; a larger one in overlapping patches whose
+features are put together, so that what answers a click is one feature map whatever the scan's
+size. A click moves features within a patch's size of itself, and the last stage runs again where
+that can change the answer.
+All arrays here lie on the model grid.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from caiseg.answer_bound import AnswerBound, tolerated_change
+from caiseg.changed_blocks import BLOCK, BlockwiseLastStage, changed_blocks
+from caiseg.click_windows import ClickWindows
+from caiseg.feature_clustering import ClickCells, ClusteredAffinity
+from caiseg.interaction_guided import Adjustment
+from caiseg.interpolation import Box, redrawn, whole_box
+from caiseg.network import CAISeg, ScanFeatures
+from caiseg.patches import Blending, blend, distance, pad_to, padded_size, patch_boxes, scan_size
+
+
+@dataclass(frozen=True)
+class ClickAnswer:
+    """What clicks gave; whoever reads it leaves it as it is.
+
+    Attributes:
+        logits: Foreground logits ``(I, J, K)``.
+        affinity: Clustered affinity map on the grid of ``F``.
+        adjustment: What the clicks add to ``F``.
+        changed: Boxes of the model grid outside of which the answer without clicks stands.
+    """
+
+    logits: Tensor
+    affinity: ClusteredAffinity
+    adjustment: Adjustment
+    changed: list[Box]
+
+
+class EncodedFeatures:
+    """A scan encoded patch by patch.
+
+    Args:
+        network: In evaluation mode.
+        image: Preprocessed scan ``(I, J, K)`` on the network's device.
+        spacing: Voxel size ``(3,)`` in mm.
+        patch_size: Largest patch ``(i, j, k)``; rounded up to the network's total stride. A click
+            acts in a box of that size round it.
+        progress: Called with the share of work done, in (0, 1].
+        dense: Whether to answer clicks by running the last stage wherever they act, the reference
+            to which the answer block by block is held; when left out, everywhere but on the CPU,
+            where a few large kernels are no slower than many small ones.
+        storage: Type that the features are kept in. Half precision halves the memory; the answer
+            without clicks is computed from what is kept, so that all answers agree.
+        first: Voxel in whose neighbourhood to begin; every order gives the same features.
+        preview: Called after each patch but the last with its box and with the foreground logits
+            ``(I, J, K)`` of the patches so far. They are on their way to the answer: only their
+            sign counts, and 0 stands for nothing known yet.
+
+    Attributes:
+        shape: Size ``(I, J, K)`` of the scan.
+        boxes: Where its patches lie, on the scan padded at its far ends.
+        scan: ``F`` and the skip features of the padded scan, a batch of one, and the head features
+            of every patch, ``(n_patches, 2, C)``.
+    """
+
+    def __init__(
+        self,
+        network: CAISeg,
+        image: Tensor,
+        spacing: Tensor,
+        patch_size: Sequence[int],
+        progress: Callable[[float], None] | None = None,
+        *,
+        dense: bool | None = None,
+        storage: torch.dtype = torch.float32,
+        first: Sequence[float] | None = None,
+        preview: Callable[[Box, Tensor], None] | None = None,
+    ):
+        self.shape = (image.shape[0], image.shape[1], image.shape[2])
+        self.spacing = spacing
+        self.dense = image.device.type != "cpu" if dense is None else dense
+        self._use(network)
+        strides = network.config.total_stride
+        size = scan_size(self.shape, patch_size, strides, self._cell)
+        self.boxes = patch_boxes(size, patch_size, strides, self._cell)
+        reach = self._cells_of(whole_box(padded_size(patch_size, strides)))
+        self._reach = [part.stop for part in reach]
+        padded = pad_to(image, size, float(image.min()))
+        self._base = torch.zeros(size, device=image.device)
+        self._blending = Blending(self.boxes, size, image.device)
+        patches: dict[int, ScanFeatures] = {}
+        for index in sorted(range(len(self.boxes)), key=lambda n: distance(self.boxes[n], first)):
+            box = self.boxes[index]
+            patches[index] = self._encode(padded[box], storage)
+            if preview is not None and len(patches) < len(self.boxes):
+                self._base[box] += self._blending.share(box) * self._stage(patches[index])
+                preview(self._inside(box), self.base_logits)
+            if progress is not None:
+                progress(len(patches) / len(self.boxes))
+        # In one order, because sums depend on it in their last bits.
+        self.scan = self._blended([patches[index] for index in range(len(self.boxes))])
+        self._answer_without_clicks()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the features lie and clicks are answered."""
+        return self._base.device
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the features and the answer without clicks hold."""
+        return self.scan.nbytes + self._base.nbytes + self._tolerated.nbytes
+
+    @property
+    def base_logits(self) -> Tensor:
+        """Foreground logits without clicks, ``(I, J, K)``."""
+        return self._cut(self._base)
+
+    def on_cpu(self) -> EncodedFeatures:
+        """The same features, for a GPU that has no memory left to answer in."""
+        cpu = torch.device("cpu")
+        moved = copy.copy(self)
+        moved._use(self.network.on_cpu())
+        moved.spacing, moved.scan = self.spacing.to(cpu), self.scan.to(cpu)
+        moved._base, moved._tolerated = self._base.to(cpu), self._tolerated.to(cpu)
+        moved._blending = Blending(self.boxes, self._base.shape, cpu)
+        moved.dense = False
+        return moved
+
+    @torch.inference_mode()
+    def answer(self, voxels: Tensor, labels: Tensor, previous_mask: Tensor) -> ClickAnswer:
+        """Run the click-dependent part where the clicks act.
+
+        Args:
+            voxels: Voxels of at least one click, ``(n_c, 3)`` int64.
+            labels: ``(n_c,)`` int64, 0 for background and 1 for foreground.
+            previous_mask: ``S_p``, ``(I, J, K)`` in [0, 1].
+        """
+        clicks = ClickCells.from_voxels(voxels, labels, self.network.feature_stride)
+        windows = ClickWindows.around(clicks.cells, self._grid, self._reach)
+        adjustment, affinity = self.network.adjustment(
+            self.scan,
+            clicks,
+            pad_to(previous_mask.float(), self._base.shape, 0.0),
+            self.spacing,
+            heads=self._heads(clicks),
+            windows=None if windows.size == self._grid else windows,
+        )
+        logits = self._base.clone()
+        answer = self._answer_densely if self.dense else self._answer_blockwise
+        changed = answer(logits, adjustment, [box for box, _ in windows.boxes()])
+        return ClickAnswer(self._cut(logits), affinity, adjustment, changed)
+
+    def redrawn(self, answer: ClickAnswer) -> list[Box]:
+        """Boxes of the model grid outside of which the mask without clicks stands on any grid."""
+        boxes = (redrawn(answer.logits, self.base_logits, box) for box in answer.changed)
+        return [box for box in boxes if box is not None]
+
+    @torch.inference_mode()
+    def affinity(self, answer: ClickAnswer | None) -> Tensor:
+        """Affinity to the best background and foreground click, ``(2, I, J, K)``."""
+        if answer is None:
+            return torch.zeros((2, *self.shape), device=self.device)
+        full = torch.nn.functional.interpolate(
+            answer.affinity.value[None], size=self._base.shape, mode="trilinear"
+        )
+        return self._cut(full[0])
+
+    @torch.inference_mode()
+    def coarse_logits(self, answer: ClickAnswer | None) -> Tensor:
+        """Foreground logits of the coarse prediction ``P̂_cls`` (eqs. 9-10).
+
+        It is what deep supervision teaches the head features, and shows what clicks made of ``F``
+        before VNet's last stage sees it (Fig. 4, middle).
+
+        Args:
+            answer: To clicks; ``None`` for none, where ``F_new`` is ``F``.
+
+        Returns:
+            ``(2, I, J, K)``: before the adjustment, from ``F``, and after it, from ``F_new``.
+        """
+        total = torch.zeros((2, *self._base.shape), device=self.device)
+        for heads, box in zip(self.scan.head_features, self.boxes, strict=True):
+            cells, (i, j, k) = self._cells_of(box), box
+            before = _within(self.scan.features[0], cells).float()
+            after = before if answer is None else answer.adjustment.of(cells).added(before)
+            logits = self.network.classify(
+                torch.stack((before, after)),
+                heads.expand(2, -1, -1),
+                [part.stop - part.start for part in box],
+            )
+            total[:, i, j, k] += self._blending.share(box) * logits[:, 0]
+        return self._cut(total)
+
+    @property
+    def _grid(self) -> tuple[int, int, int]:
+        """Size of the grid of ``F``."""
+        i, j, k = self.scan.features.shape[2:]
+        return i, j, k
+
+    def _use(self, network: CAISeg) -> None:
+        """Answer with a network, on the device that it is on."""
+        stage = network.backbone.last_stage
+        self.network = network
+        self._cell = network.feature_stride
+        self._halo = [-(-stage.margin // step) for step in self._cell]
+        self._blockwise = BlockwiseLastStage(stage, self._cell)
+        self._bound = AnswerBound(stage, self._cell)
+
+    @torch.inference_mode()
+    def _encode(self, patch: Tensor, storage: torch.dtype) -> ScanFeatures:
+        return self.network.encode(patch[None, None]).stored(storage)
+
+    @torch.inference_mode()
+    def _blended(self, patches: Sequence[ScanFeatures]) -> ScanFeatures:
+        """The features of the whole scan."""
+        cells = [self._cells_of(box) for box in self.boxes]
+        size = self._base.shape
+        i, j, k = self._cells_of(whole_box(size))
+        return ScanFeatures(
+            blend([patch.features for patch in patches], cells, (i.stop, j.stop, k.stop)),
+            blend([patch.skip for patch in patches], self.boxes, size),
+            torch.cat([patch.head_features for patch in patches]),
+        )
+
+    @torch.inference_mode()
+    def _answer_without_clicks(self) -> None:
+        """Fill in the logits, and how far each of them may move before it is computed anew."""
+        for cells in _parts(self._grid, self._reach):
+            self._base[self._voxels_of(cells)] = self._logits_in(cells)
+        self._tolerated = torch.full_like(self._base, torch.inf)
+        i, j, k = self.shape
+        self._tolerated[:i, :j, :k] = tolerated_change(self.base_logits)
+
+    def _heads(self, clicks: ClickCells) -> Tensor:
+        """``q_cls`` of every click's label, ``(n_c, C)``: of the patches that it lies in."""
+        heads = self.scan.head_features[:, clicks.labels]
+        if len(heads) == 1:
+            return heads[0]
+        voxels = clicks.cells * torch.as_tensor(self._cell, device=self.device)
+        shares = torch.stack([self._blending.at(box, voxels) for box in self.boxes])
+        return (shares[..., None] * heads).sum(0)
+
+    def _answer_densely(
+        self, logits: Tensor, adjustment: Adjustment, boxes: Sequence[Box]
+    ) -> list[Box]:
+        """Write the logits wherever clicks act, in place, and tell where that is."""
+        changed = []
+        for box in boxes:
+            cells = self._grown(box, self._halo)
+            voxels = self._voxels_of(cells)
+            logits[voxels] = self._logits_in(cells, adjustment)
+            changed.append(self._inside(voxels))
+        return changed
+
+    def _answer_blockwise(
+        self, logits: Tensor, adjustment: Adjustment, boxes: Sequence[Box]
+    ) -> list[Box]:
+        """Write the logits of the blocks that may change, in place, and tell where they are."""
+        found = []
+        for box in boxes:
+            # A bound is complete within a halo of the box, where cells around are known as well.
+            cells = self._grown(box, [2 * size for size in self._halo])
+            voxels = self._voxels_of(cells)
+            bound = self._bound(adjustment.of(cells))
+            first = [part.start for part in voxels]
+            found.append(changed_blocks(bound, self._tolerated[voxels], first))
+        blocks = torch.unique(torch.cat(found), dim=0)
+        self._blockwise.update(logits, blocks, self.scan, adjustment)
+        return [self._inside(box) for box in _layers(blocks)]
+
+    def _logits_in(self, cells: Box, adjustment: Adjustment | None = None) -> Tensor:
+        """The last stage's logits in a box of cells, as if it had run on the whole scan."""
+        grown = self._grown(cells, self._halo)
+        around = ScanFeatures(
+            _within(self.scan.features, grown),
+            _within(self.scan.skip, self._voxels_of(grown)),
+            self.scan.head_features,
+        )
+        if adjustment is not None:
+            added = adjustment.of(grown).added(around.features[0])
+            around = replace(around, features=added[None])
+        i, j, k = (
+            slice(part.start - whole.start, part.stop - whole.start)
+            for part, whole in zip(self._voxels_of(cells), self._voxels_of(grown), strict=True)
+        )
+        return self._stage(around)[i, j, k]
+
+    def _stage(self, features: ScanFeatures) -> Tensor:
+        stage = self.network.backbone.last_stage
+        logits: Tensor = stage(features.features.float(), features.skip.float())[0, 0].float()
+        return logits
+
+    def _cells_of(self, voxels: Box) -> Box:
+        """A box of whole cells, on the grid of ``F``."""
+        i, j, k = (
+            slice(part.start // step, part.stop // step)
+            for part, step in zip(voxels, self._cell, strict=True)
+        )
+        return i, j, k
+
+    def _voxels_of(self, cells: Box) -> Box:
+        i, j, k = (
+            slice(part.start * step, part.stop * step)
+            for part, step in zip(cells, self._cell, strict=True)
+        )
+        return i, j, k
+
+    def _grown(self, cells: Box, by: Sequence[int]) -> Box:
+        """A box with so many cells more on every side, within the grid."""
+        i, j, k = (
+            slice(max(part.start - more, 0), min(part.stop + more, size))
+            for part, more, size in zip(cells, by, self._grid, strict=True)
+        )
+        return i, j, k
+
+    def _inside(self, voxels: Box) -> Box:
+        """A box without what lies in the padding."""
+        i, j, k = (
+            slice(part.start, min(part.stop, size))
+            for part, size in zip(voxels, self.shape, strict=True)
+        )
+        return i, j, k
+
+    def _cut(self, padded: Tensor) -> Tensor:
+        """Without what was appended to the last three axes."""
+        i, j, k = self.shape
+        return padded[..., :i, :j, :k]
+
+
+def _within(values: Tensor, box: Box) -> Tensor:
+    """A box of the last three axes."""
+    i, j, k = box
+    return values[..., i, j, k]
+
+
+def _parts(grid: Sequence[int], size: Sequence[int]) -> list[Box]:
+    """Boxes of at most so many cells, side by side."""
+    axes = (
+        [slice(start, min(start + step, length)) for start in range(0, length, step)]
+        for length, step in zip(grid, size, strict=True)
+    )
+    return [(i, j, k) for i, j, k in itertools.product(*axes)]
+
+
+def _layers(blocks: Tensor) -> list[Box]:
+    """Boxes that hold blocks: one per layer of blocks along ``i``."""
+    boxes = []
+    for i in torch.unique(blocks[:, 0]).tolist():
+        layer = blocks[blocks[:, 0] == i]
+        low, high = layer.amin(0).tolist(), (layer.amax(0) + BLOCK).tolist()
+        first, second, third = (slice(start, stop) for start, stop in zip(low, high, strict=True))
+        boxes.append((first, second, third))
+    return boxes
