@@ -167,8 +167,8 @@ class ScheduleConfig(Section):
     validate_every: int = Field(10, ge=1)
     """Epochs between two validations."""
     precision: Annotated[Literal["32", "bf16"], BeforeValidator(str)] = "32"
-    """``bf16`` runs convolutions and products in bfloat16: a third of the time on CPUs with
-    AVX-512 BF16, and faster on recent GPUs."""
+    """``bf16`` runs convolutions and products in bfloat16, where the hardware has instructions for
+    it: a third of the time on CPUs with AVX-512 BF16, and faster on recent GPUs."""
 
     @model_validator(mode="after")
     def _something_is_learned(self) -> ScheduleConfig:

@@ -21,6 +21,7 @@ from train.generated import GeneratedCases, validation_cases
 from train.loading import check_shares
 from train.manifest import Case, read_manifest, select, split_hash
 from train.methods.checkpoints import load_network
+from train.precision import WITHOUT_BFLOAT16, in_bfloat16
 from train.prepared import prepare_case
 from train.processes import launch, losing_others_said
 from train.progress import training_progress
@@ -129,6 +130,8 @@ def _train(
             "No case is in the split 'val': nothing is validated, and the last weights are kept "
             "for export."
         )
+    if config.schedule.precision == "bf16" and not in_bfloat16(config.schedule, fabric.device):
+        console.print(WITHOUT_BFLOAT16)
     with training_progress(console, config.name) as report:
         trainer = Trainer(
             config, data.train, data.val, folder, fabric, workers=options.workers,

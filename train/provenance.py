@@ -15,6 +15,7 @@ from lightning.fabric import Fabric
 from caiseg.checkpoint import CheckpointInfo, file_hash
 from train.circumstances import commit, machine
 from train.config import ExperimentConfig
+from train.precision import in_bfloat16
 
 HASH_DIGITS = 16
 PASSED_ON = (
@@ -43,6 +44,7 @@ def provenance(
         "command": shlex.join(command),
         "commit": commit(),
         "hardware": f"{fabric.world_size} process(es) on {device}, {os.cpu_count()} cores",
+        "precision": "bfloat16" if in_bfloat16(config.schedule, fabric.device) else "32 bits",
         "versions": f"torch {torch.__version__}, torchio {torchio.__version__}",
     }
 

@@ -12,6 +12,7 @@ from caiseg.network import CAISeg, ScanFeatures
 from train.config import ExperimentConfig
 from train.focus_guided_loss import batch_focus_weights
 from train.losses import click_loss, pretraining_loss, training_loss
+from train.precision import autocast
 from train.relabelling import relabelled_batch
 from train.rounds import rounds_of_step, simulate_rounds
 
@@ -47,8 +48,7 @@ class TrainingStep(nn.Module):
             step: Place in the training, which the number of rounds follows from.
             mu: μ of eq. 11 at this epoch.
         """
-        half = self.config.schedule.precision == "bf16"
-        with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=half):
+        with autocast(self.config.schedule, batch["image"].device):
             if phase == "pretrain":
                 with record_function(BACKBONE):
                     logits = self.network.backbone(batch["image"])

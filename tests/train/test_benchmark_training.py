@@ -64,7 +64,8 @@ def batch() -> dict[str, torch.Tensor]:
     }
 
 
-def test_a_step_is_compared_with_other_ways_to_make_it() -> None:
+def test_a_step_is_compared_with_other_ways_to_make_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     config = small_config(loss={"first_mask_weight": 0.5}, schedule={"precision": "bf16"})

@@ -58,7 +58,10 @@ def test_a_gpu_s_full_memory_is_the_same_sentence() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
-def test_bfloat16_changes_what_is_computed_and_leaves_weights_in_32_bits(tmp_path: Path) -> None:
+def test_bfloat16_changes_what_is_computed_and_leaves_weights_in_32_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     # With crops of 32 x 32 x 16 the coarsest scale is smaller than the kernel, and there oneDNN's
     # gradient in bfloat16 is now and then no number.
     crop = {"crop_size": [64, 64, 32]}
@@ -74,6 +77,17 @@ def test_bfloat16_changes_what_is_computed_and_leaves_weights_in_32_bits(tmp_pat
         assert {weight.dtype for weight in run.network.parameters()} == {torch.float32}
     assert losses[0] != losses[1]
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+def test_a_processor_without_bfloat16_computes_in_32_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    losses = []
+    for precision in ("32", "bf16"):
+        run = trainer(tmp_path / precision, schedule={"precision": precision})
+        losses.append(run.learn(next(run.batches())))
+    assert losses[0] == losses[1]
 
 
 def test_a_gradient_that_is_no_number_stops_the_training_before_the_weights(

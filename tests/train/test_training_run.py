@@ -19,7 +19,8 @@ from tests.train.small_experiment import write_experiment, write_manifest
 from tests.train.small_runs import fit_options, fit_words, metrics, read, run_python
 from train.config import load_config
 from train.fit import fit
-from train.trainer import VALIDATION_CLICKS
+from train.run_folder import RunFolder
+from train.trainer import VALIDATION_CLICKS, Trainer
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -148,6 +149,26 @@ def test_a_run_without_validation_says_so_and_keeps_its_last_weights(
     assert "No case is in the split 'val'" in " ".join(capsys.readouterr().out.split())
     last, best = (read(tmp_path / "run" / name)["network"] for name in ("state.pt", "best.pt"))
     assert all(torch.equal(tensor, last[name]) for name, tensor in best.items())
+
+
+@pytest.mark.parametrize(
+    ("instructions", "computed"), [("AVX2", "32 bits"), ("AVX512", "bfloat16")]
+)
+def test_a_processor_without_bfloat16_is_told_of_and_recorded(
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    instructions: str,
+    computed: str,
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: instructions)
+    monkeypatch.setattr(Trainer, "run", lambda _: None)
+    wished = load_config(str(data / "small.yaml"), ["schedule.precision=bf16"])
+    fit(wished, fit_options(data, tmp_path / "run"))
+    told = "no instructions for bfloat16" in " ".join(capsys.readouterr().out.split())
+    assert told == (computed == "32 bits")
+    assert RunFolder(tmp_path / "run").read_provenance()["precision"] == computed
 
 
 def test_a_new_run_does_not_overwrite_another(data: Path, uninterrupted: Path) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from caiseg.network import CAISeg
 from train.benchmark.report import Measurement
 from train.config import ExperimentConfig
+from train.precision import autocast, in_bfloat16
 from train.rounds import rounds_of_step, simulate_rounds
 from train.steps import TrainingStep
 
@@ -51,7 +52,7 @@ def measure_savings(
             torch.set_num_threads(1)
             seconds["one thread"] += _step(network, config, batch, number, time.perf_counter)
             torch.set_num_threads(threads)
-        if config.schedule.precision == "bf16":
+        if in_bfloat16(config.schedule, batch["image"].device):
             seconds["wide step"] += _step(network, wide, batch, number)
         if config.loss.first_mask_weight > 0:
             again, reused = _rounds(network, config, batch, number)
@@ -113,8 +114,7 @@ def _rounds(
     network: CAISeg, config: ExperimentConfig, batch: Batch, number: int
 ) -> tuple[float, float]:
     """Seconds of the rounds that are not learned from, without and with the first answer known."""
-    device, half = batch["image"].device.type, config.schedule.precision == "bf16"
-    with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=half):
+    with torch.no_grad(), autocast(config.schedule, batch["image"].device):
         features = network.encode(batch["image"])
         first = network.backbone.last_stage(features.features, features.skip)
         rounds = rounds_of_step(config, number)

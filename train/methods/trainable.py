@@ -26,6 +26,7 @@ from train.methods.mideepseg import MIDeepSeg
 from train.methods.patchwise import EncodedOnce, OpenScan, PatchwiseScan
 from train.methods.ritm3d import Ritm3D
 from train.methods.vnet import VNetAlone
+from train.precision import autocast
 from train.relabelling import relabelled_batch
 from train.rounds import SimulatedRounds, play_rounds, rounds_of_step
 from train.steps import Phase, TrainingStep
@@ -133,8 +134,7 @@ class ClickNetworkStep(nn.Module):
     def forward(self, batch: dict[str, Tensor], phase: Phase, step: int, mu: float) -> Tensor:
         """The loss to minimise; see :class:`train.steps.TrainingStep`."""
         lesion = batch["lesion"]
-        half = self.config.schedule.precision == "bf16"
-        with torch.autocast(lesion.device.type, torch.bfloat16, enabled=half):
+        with autocast(self.config.schedule, lesion.device):
             if phase == "pretrain" or not self.network.takes_clicks:
                 nothing = SimulatedRounds([[] for _ in lesion], torch.zeros_like(lesion))
                 return pretraining_loss(self._answer(batch, nothing).float(), lesion)
