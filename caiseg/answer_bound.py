@@ -89,13 +89,21 @@ def tolerated_change(logits: Tensor) -> Tensor:
         logits: The answer without clicks, ``(I, J, K)``.
     """
     distance = logits.abs()
-    inside = (logits > 0).float()[None, None]
-    any_inside, any_outside = (
-        nn.functional.max_pool3d(side, 3, 1, 1)[0, 0] > 0 for side in (inside, 1 - inside)
-    )
+    inside = logits > 0
+    at_border = _spread(inside) & _spread(~inside)
     unsettled = distance.clamp(max=NEGLIGIBLE)
     settled = torch.maximum(distance - SETTLED_LOGIT, unsettled)
-    return torch.where(any_inside & any_outside, unsettled, settled)
+    return torch.where(at_border, unsettled, settled)
+
+
+def _spread(where: Tensor) -> Tensor:
+    """Where a bool ``(I, J, K)`` or one of its 26 neighbours is true."""
+    for axis, size in enumerate(where.shape):
+        wider = where.clone()
+        wider.narrow(axis, 1, size - 1).logical_or_(where.narrow(axis, 0, size - 1))
+        wider.narrow(axis, 0, size - 1).logical_or_(where.narrow(axis, 1, size - 1))
+        where = wider
+    return where
 
 
 def _steepest(activation: nn.Module) -> Tensor:

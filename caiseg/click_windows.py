@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from caiseg.interpolation import Box
+from caiseg.interpolation import Box, meeting
 
 _CUT_AT = 8
 """Boxes are cut at multiples of so many cells."""
@@ -59,15 +59,6 @@ class ClickWindows:
         """Boxes without a common cell that cover all windows, each with the clicks that meet it."""
         windows = {click: self.box(click) for click in range(len(self))}
         return list(_covering(windows, _WASTE * math.prod(self.size)))
-
-
-def meeting(box: Box, other: Box) -> Box | None:
-    """What two boxes have in common."""
-    i, j, k = (
-        slice(max(one.start, two.start), min(one.stop, two.stop))
-        for one, two in zip(box, other, strict=True)
-    )
-    return (i, j, k) if all(part.start < part.stop for part in (i, j, k)) else None
 
 
 def _covering(windows: dict[int, Box], room: float) -> Iterator[tuple[Box, list[int]]]:

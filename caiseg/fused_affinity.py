@@ -59,33 +59,25 @@ def best_affinities(
     value = torch.zeros((2, *grid), device=features.device)
     winner = torch.zeros((2, *grid), dtype=torch.long, device=features.device)
     everywhere = [(whole_box(grid), list(range(len(clicks))))]
-    labels = clicks.labels.tolist()
     with torch.autocast(features.device.type, enabled=False):
         projection = _Projection(clustering, features, previous_mask)
         centres = projection.of(tuple(clicks.cells.T)).mT
         distances = _Distances(clicks, grid, cell_mm / unit)
         for box, near in everywhere if windows is None else windows.boxes():
             members = torch.tensor(near, device=features.device)
-            rivals = [
-                torch.tensor(
-                    [n for n, click in enumerate(near) if labels[click] == label],
-                    dtype=torch.long,
-                    device=features.device,
-                )
-                for label in (0, 1)
-            ]
-            centre = centres.index_select(1, members)
+            sums_of = _HeadSums(clustering, centres.index_select(1, members))
+            # Clicks are sorted by their label.
+            background = int((clicks.labels[members] == 0).sum())
+            rivals = (slice(0, background), slice(background, len(near)))
             for part in _slabs(box, len(near)):
-                affinity = _affinity(
-                    clustering, projection.of(part), centre, distances.of(part, members)
-                )
+                affinity = sums_of(projection.of(part), distances.of(part, members))
                 if windows is not None:
                     _cut_off(affinity, windows, near, part)
                 shape = [axis.stop - axis.start for axis in part]
                 for label, chosen in enumerate(rivals):
-                    if len(chosen):
-                        best, place = affinity.index_select(0, chosen).max(dim=0)
-                        value[label][part] = best.view(shape)
+                    if chosen.start < chosen.stop:
+                        best, place = affinity[chosen].max(dim=0)
+                        value[label][part] = best.div_(clustering.heads).view(shape)
                         winner[label][part] = members[chosen][place].view(shape)
     return value, winner
 
@@ -93,7 +85,7 @@ def best_affinities(
 def _slabs(box: Box, clicks: int) -> Iterator[Box]:
     i, j, k = box
     plane = (j.stop - j.start) * (k.stop - k.start) * max(1, clicks // _CLICKS_AT_ONCE)
-    thickness = max(1, _SLAB_CELLS // plane)
+    thickness = max(1, round(_SLAB_CELLS / plane))
     for start in range(i.start, i.stop, thickness):
         yield slice(start, min(start + thickness, i.stop)), j, k
 
@@ -108,13 +100,14 @@ def _cut_off(affinity: Tensor, windows: ClickWindows, clicks: list[int], part: B
         part: Of the grid.
     """
     shape = [axis.stop - axis.start for axis in part]
-    for row, click in zip(affinity, clicks, strict=True):
-        cells = row.view(shape)
+    for row, click in enumerate(clicks):
         for axis, (whole, kept) in enumerate(zip(part, windows.box(click), strict=True)):
-            before = min(max(kept.start - whole.start, 0), shape[axis])
-            after = min(max(whole.stop - kept.stop, 0), shape[axis])
-            cells.narrow(axis, 0, before).zero_()
-            cells.narrow(axis, shape[axis] - after, after).zero_()
+            before = min(kept.start - whole.start, shape[axis])
+            after = min(whole.stop - kept.stop, shape[axis])
+            if before > 0:
+                affinity[row].view(shape).narrow(axis, 0, before).zero_()
+            if after > 0:
+                affinity[row].view(shape).narrow(axis, shape[axis] - after, after).zero_()
 
 
 class _Projection:
@@ -141,7 +134,7 @@ class _Projection:
 
     def of(self, cells: tuple[slice, ...] | tuple[Tensor, ...]) -> Tensor:
         """Rows ``(n_h, d, L)`` of the cells at an index of the grid."""
-        features = self._cells[cells].flatten(0, -2).float()
+        features = self._cells[cells].float().flatten(0, -2)
         rows = torch.addmm(self._bias, self._weight, features.T)
         if bool(self._masked[cells[0]].any()):
             near = self._windows[cells].reshape(-1, self._mask_weight.shape[1])
@@ -169,45 +162,63 @@ class _Distances:
         return (i[:, :, None, None] + plane[:, None]).sqrt_().flatten(1)
 
 
-def _affinity(
-    clustering: FeatureClustering, rows: Tensor, centres: Tensor, distance: Tensor
-) -> Tensor:
-    """Mean over heads of eqs. 4-5, ``(n_c, L)``.
+class _HeadSums:
+    """Eqs. 4-5, summed over heads.
 
-    One head after the other, because all of them at once do not fit the cache.
+    More than a few clicks are compared by a matrix product, which is many times faster than
+    differences: the squared norms are two more terms of it. It is in double precision, because in
+    single precision it is not 0 for equal vectors and loses the small distances that decide which
+    click wins.
+
+    Args:
+        clustering: The block whose weights to use.
+        centres: Projected features at the clicks, ``(n_h, n_c, d)``.
     """
-    total = torch.zeros_like(distance)
-    alphas = clustering.log_alpha.exp().expand(clustering.heads)
-    if clustering.position == "none":
-        alphas = torch.zeros_like(alphas)
-    for row, centre, alpha in zip(rows, centres, alphas, strict=True):
-        if clustering.similarity == "cosine":
-            directions = nn.functional.normalize(row, dim=0)
-            cosine = nn.functional.normalize(centre, dim=1) @ directions
-            total.addcmul_(cosine.clamp_(min=0), _gaussian_(alpha * distance))
+
+    def __init__(self, clustering: FeatureClustering, centres: Tensor):
+        self._cosine = clustering.similarity == "cosine"
+        self._centres = centres
+        alphas = clustering.log_alpha.exp().expand(clustering.heads)
+        self._alphas = torch.zeros_like(alphas) if clustering.position == "none" else alphas
+        self._by_product = centres.shape[1] > _FEW_CLICKS and centres.device.type != "mps"
+        if self._by_product:
+            wide = centres.double()
+            squares = wide.square().sum(2, keepdim=True)
+            self._left = torch.cat((-2 * wide, torch.ones_like(squares), squares), dim=2)
+
+    def __call__(self, rows: Tensor, distance: Tensor) -> Tensor:
+        """Sums ``(n_c, L)`` for the cells of rows ``(n_h, d, L)``.
+
+        One head after the other, because all of them at once do not fit the cache.
+
+        Args:
+            rows: Projected features.
+            distance: From every click, ``(n_c, L)``.
+        """
+        total = torch.zeros_like(distance)
+        if self._cosine:
+            for row, centre, alpha in zip(rows, self._centres, self._alphas, strict=True):
+                directions = nn.functional.normalize(row, dim=0)
+                cosine = nn.functional.normalize(centre, dim=1) @ directions
+                total.addcmul_(cosine.clamp_(min=0), _gaussian_(alpha * distance))
         else:
-            gap = _euclidean(row, centre).addcmul_(alpha, distance)
-            total.add_(_gaussian_(gap))
-    return total.div_(clustering.heads)
+            for gap, alpha in zip(self._euclidean(rows), self._alphas, strict=True):
+                total.add_(_gaussian_(gap.addcmul_(alpha, distance)))
+        return total
+
+    def _euclidean(self, rows: Tensor) -> Iterator[Tensor]:
+        """``||q - k||_2`` of every head, ``(n_c, L)``."""
+        if not self._by_product:
+            for row, centre in zip(rows, self._centres, strict=True):
+                yield (row - centre[..., None]).square_().sum(1).sqrt_()
+            return
+        wide = rows.double()
+        squares = wide.square().sum(1, keepdim=True)
+        right = torch.cat((wide, squares, torch.ones_like(squares)), dim=1)
+        for head, cells in zip(self._left, right, strict=True):
+            yield (head @ cells).float().clamp_(min=0).sqrt_()
 
 
 def _gaussian_(gap: Tensor) -> Tensor:
     """``exp(-x^2)`` in place, as a power of two, which takes a third of the time."""
     return gap.square_().mul_(-_LOG2_E).exp2_()
-
-
-def _euclidean(rows: Tensor, centres: Tensor) -> Tensor:
-    """``||q - k||_2`` of ``(d, L)`` rows to ``(n_c, d)`` centres, ``(n_c, L)``.
-
-    For more than a few clicks it is expanded into a matrix product, which is many times faster
-    than differences, in double precision: in single precision it is not 0 for equal vectors and
-    loses the small distances that decide which click wins. The squared norms are two more terms
-    of the product.
-    """
-    if len(centres) <= _FEW_CLICKS or rows.device.type == "mps":
-        return (rows - centres[..., None]).square_().sum(1).sqrt_()
-    wide, centre = rows.double(), centres.double()
-    ones = torch.ones_like(centre[:, :1])
-    left = torch.cat((-2 * centre, ones, centre.square().sum(1, keepdim=True)), dim=1)
-    right = torch.cat((wide, wide.square().sum(0, keepdim=True), torch.ones_like(wide[:1])))
-    return (left @ right).float().clamp_(min=0).sqrt_()

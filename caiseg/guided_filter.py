@@ -27,7 +27,7 @@ from torch.nn.functional import pad
 
 from caiseg.clicks import Click, Label
 from caiseg.grids import Shape, Spacing
-from caiseg.interpolation import Box, occupied, whole_box
+from caiseg.interpolation import Box, meeting, occupied, whole_box
 
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
@@ -119,13 +119,29 @@ class GuidedFilter:
             clicks: All clicks, on the display grid.
         """
         mask: Mask = first.copy()
-        for box in boxes:
+        for box in self._joined(boxes, first.shape):
             for slab in self._slabs(box):
                 changed = occupied(network_mask[slab] != network_first[slab])
                 if changed is not None:
                     self._renew(mask, network_mask, _moved(changed, slab))
         self._follow(mask, network_mask, clicks)
         return mask
+
+    def _joined(self, boxes: Iterable[Box], shape: Shape) -> list[Box]:
+        """Boxes that hold the given ones, those near each other put together.
+
+        What two of them change would else be filtered twice.
+        """
+        joined: list[Box] = []
+        for box in boxes:
+            apart = []
+            for other in joined:
+                if meeting(self._grown(box, shape), self._grown(other, shape)) is None:
+                    apart.append(other)
+                else:
+                    box = _hull(box, other)
+            joined = [*apart, box]
+        return joined
 
     def _follow(self, mask: Mask, network_mask: Mask, clicks: Sequence[Click]) -> None:
         """Near clicks, take whichever of filter and network agrees with them, in place.
@@ -166,8 +182,9 @@ class GuidedFilter:
             held = occupied(network_mask[around])
             if held is not None:
                 near = self._grown(_moved(held, around), mask.shape)
-                part = _common(slab, near)
-                mask[part] = self._filtered(network_mask, part)
+                part = meeting(slab, near)
+                if part is not None:
+                    mask[part] = self._filtered(network_mask, part)
 
     @torch.inference_mode()
     def _filtered(self, network_mask: Mask, box: Box) -> Mask:
@@ -293,10 +310,10 @@ def _moved(box: Box, into: Box) -> Box:
     return i, j, k
 
 
-def _common(box: Box, other: Box) -> Box:
-    """What two boxes share."""
+def _hull(box: Box, other: Box) -> Box:
+    """The smallest box that holds both."""
     i, j, k = (
-        slice(max(one.start, two.start), min(one.stop, two.stop))
+        slice(min(one.start, two.start), max(one.stop, two.stop))
         for one, two in zip(box, other, strict=True)
     )
     return i, j, k

@@ -86,6 +86,15 @@ def whole_box(shape: Sequence[int]) -> Box:
     return slice(0, i), slice(0, j), slice(0, k)
 
 
+def meeting(box: Box, other: Box) -> Box | None:
+    """What two boxes have in common."""
+    i, j, k = (
+        slice(max(one.start, two.start), min(one.stop, two.stop))
+        for one, two in zip(box, other, strict=True)
+    )
+    return (i, j, k) if all(part.start < part.stop for part in (i, j, k)) else None
+
+
 def write_mask(mask: npt.NDArray[np.bool_], logits: Tensor, box: Box) -> Box:
     """Renew a mask where it depends on a box of the logits, in place.
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from caiseg.click_windows import ClickWindows, meeting
+from caiseg.click_windows import ClickWindows
 
 GRID = (90, 40, 20)
 cells = st.tuples(*[st.integers(0, size - 1) for size in GRID])
@@ -48,9 +48,3 @@ def test_clicks_far_apart_are_not_covered_by_all_that_lies_between() -> None:
     assert len(boxes) == 2
     for box, _ in boxes:
         assert math.prod(part.stop - part.start for part in box) <= 1.5 * math.prod(size)
-
-
-def test_boxes_meet_where_both_are() -> None:
-    one, other = (slice(0, 5),) * 3, (slice(3, 9), slice(4, 5), slice(0, 2))
-    assert meeting(one, other) == (slice(3, 5), slice(4, 5), slice(0, 2))
-    assert meeting(one, (slice(5, 9), slice(0, 5), slice(0, 5))) is None

@@ -107,6 +107,23 @@ def test_a_changed_part_is_filtered_as_if_all_were(seed: int, dtype: type[np.gen
     assert (renewed != edges.whole(before)).any()
 
 
+def test_changes_near_and_far_from_each_other_are_all_filtered_anew() -> None:
+    data, lesion = lesion_scan()
+    edges = GuidedFilter(data, SPACING, CONFIG, CPU)
+    boxes = [
+        (slice(start, start + 4), slice(first, first + 4), slice(1, 7))
+        for start, first in ((0, 0), (12, 12), (16, 12), (20, 14), (30, 26))
+    ]
+    after = lesion.copy()
+    for box in boxes:
+        after[box] = ~after[box]
+
+    renewed = edges.after_clicks(edges.whole(lesion), lesion, after, boxes, [])
+
+    np.testing.assert_array_equal(renewed, edges.whole(after))
+    assert (renewed != edges.whole(lesion)).any()
+
+
 def test_every_mask_may_become_every_other() -> None:
     """A lesion that vanishes leaves nothing behind, and one out of nothing is whole."""
     data, lesion = lesion_scan()
