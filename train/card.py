@@ -26,12 +26,15 @@ class FailureCase:
     pictures: dict[int, str]
 
 
-def model_card(info: CheckpointInfo, failures: Sequence[FailureCase] = ()) -> str:
+def model_card(
+    info: CheckpointInfo, failures: Sequence[FailureCase] = (), tried: str | None = None
+) -> str:
     """The card of a checkpoint as Markdown.
 
     Args:
         info: What the checkpoint says about itself.
         failures: Cases to show at the end.
+        tried: Address of what else was tried, as seen from the card.
     """
     provenance = {key: value for key, value in info.provenance.items() if key != "experiment"}
     network, preprocessing = info.network, info.preprocessing
@@ -48,6 +51,7 @@ def model_card(info: CheckpointInfo, failures: Sequence[FailureCase] = ()) -> st
         f"The weights inherit the licence of the data that they were trained on: {info.licence}.",
         "## How it was made",
         _table(provenance),
+        *([f"[What else was tried]({tried}), and what it was worth."] if tried else []),
         "## Network and preprocessing",
         _table(
             {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ class CardOptions:
         manifest: Lists the cases that were evaluated.
         cases: How many of the worst to show.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        tried: A document on what else was tried, or ``FILE#SECTION`` of one.
     """
 
     checkpoint: Path
@@ -42,6 +44,7 @@ class CardOptions:
     manifest: Path
     cases: int = 3
     device: str = "auto"
+    tried: str | None = None
 
 
 def write_card(options: CardOptions) -> Path:
@@ -54,6 +57,8 @@ def write_card(options: CardOptions) -> Path:
         InvalidInput: A file is missing or damaged, or the results are not of this checkpoint.
     """
     info = read_checkpoint_info(options.checkpoint)
+    card = options.checkpoint.with_suffix(".md")
+    tried = None if options.tried is None else _link(options.tried, card)
     results = read_method_results(options.results)
     last = results.summary.settings.clicks
     counts = sorted({0, min(FEW_CLICKS, last)})
@@ -72,7 +77,6 @@ def write_card(options: CardOptions) -> Path:
         )
         for name, session in worst.items()
     }
-    card = options.checkpoint.with_suffix(".md")
     folder = card.with_name(f"{card.stem}-failures")
     for old in folder.glob("*.svg"):
         old.unlink()
@@ -86,8 +90,18 @@ def write_card(options: CardOptions) -> Path:
         dice = {count: session[count].dice for count in counts}
         failures.append(FailureCase(name, session[0].lesion_ml, dice, pictures))
     with replacing(card) as partial:
-        partial.write_text(model_card(info, failures), encoding="utf-8")
+        partial.write_text(model_card(info, failures, tried), encoding="utf-8")
     return card
+
+
+def _link(document: str, card: Path) -> str:
+    """The address of a document, or of a section of it, as seen from the card."""
+    name, sign, section = document.partition("#")
+    path = Path(name)
+    if not path.is_file():
+        raise InvalidInput(f"{name} is no file; name the document that the card should link to.")
+    relative = Path(os.path.relpath(path.resolve(), card.resolve().parent))
+    return f"{relative.as_posix()}{sign}{section}"
 
 
 def worst_sessions(results: MethodResults, clicks: int, cases: int) -> dict[str, Session]:

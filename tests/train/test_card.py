@@ -39,6 +39,7 @@ def write(
 ) -> str:
     named = {"checkpoint": "small.safetensors", "results": "results", "manifest": "cases.csv"}
     paths = {name: files.get(name, evaluated / default) for name, default in named.items()}
+    paths |= {name: path for name, path in files.items() if name not in named}
     words = [word for name, path in paths.items() for word in (f"--{name}", path)]
     run_train(
         monkeypatch, "card", *words, "--cases", str(cases), "--device", "cpu", "--threads", "1",
@@ -74,6 +75,18 @@ def test_every_picture_of_the_card_is_a_drawing_of_truth_mask_and_clicks(
         assert parts.count("path") == 2
         clicks = parts.count("circle") + parts.count("rect")
         assert clicks == (0 if source.endswith("-0.svg") else CLICKS)
+
+
+def test_the_card_links_to_what_else_was_tried(
+    evaluated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = evaluated.parent / "notes.md"
+    notes.write_text("# Tried\n", encoding="utf-8")
+    card = write(evaluated, monkeypatch, 1, tried=Path(f"{notes}#tried"))
+    address = re.findall(r"\[What else was tried\]\(([^)#]+)#tried\)", card)
+    assert [(evaluated / path).resolve() for path in address] == [notes.resolve()]
+    assert "What else" not in write(evaluated, monkeypatch, 1)
+    write(evaluated, monkeypatch, 1, status=2, tried=evaluated / "none.md")
 
 
 def test_pictures_of_an_earlier_card_go(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
