@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from caiseg.interpolation import Box, meeting
+from caiseg.boxes import Box, hull, meeting
 
 _CUT_AT = 8
 """Boxes are cut at multiples of so many cells."""
@@ -62,26 +62,20 @@ class ClickWindows:
 
 
 def _covering(windows: dict[int, Box], room: float) -> Iterator[tuple[Box, list[int]]]:
-    hull = [
-        slice(
-            min(box[axis].start for box in windows.values()),
-            max(box[axis].stop for box in windows.values()),
-        )
-        for axis in range(3)
-    ]
-    lengths = [part.stop - part.start for part in hull]
+    whole = hull(windows.values())
+    lengths = [part.stop - part.start for part in whole]
     axis = max(range(3), key=lambda n: lengths[n])
-    middle = (hull[axis].start + hull[axis].stop) // (2 * _CUT_AT) * _CUT_AT
-    if math.prod(lengths) <= room or not hull[axis].start < middle < hull[axis].stop:
-        yield (hull[0], hull[1], hull[2]), list(windows)
+    first, last = whole[axis].start, whole[axis].stop
+    middle = (first + last) // (2 * _CUT_AT) * _CUT_AT
+    if math.prod(lengths) <= room or not first < middle < last:
+        yield whole, list(windows)
         return
-    for half in (slice(hull[axis].start, middle), slice(middle, hull[axis].stop)):
-        parts = list(hull)
-        parts[axis] = half
+    for half in (slice(first, middle), slice(middle, last)):
+        i, j, k = (half if n == axis else part for n, part in enumerate(whole))
         within = {
             click: common
             for click, box in windows.items()
-            if (common := meeting(box, (parts[0], parts[1], parts[2]))) is not None
+            if (common := meeting(box, (i, j, k))) is not None
         }
         if within:
             yield from _covering(within, room)

@@ -10,10 +10,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from caiseg.boxes import Box
 from caiseg.encoded_features import EncodedFeatures
 from caiseg.errors import InvalidInput
 from caiseg.grids import Shape
-from caiseg.interpolation import Box
 from caiseg.network import CAISeg
 from caiseg.network_config import NetworkConfig
 from caiseg.patches import patch_boxes, scan_size
@@ -104,18 +104,34 @@ def features_bytes(config: NetworkConfig, shape: Shape, patch_size: Shape) -> in
         patch_size: Largest patch ``(i, j, k)``.
     """
     padded = math.prod(scan_size(shape, patch_size, config.total_stride, config.strides[0]))
-    cell = math.prod(config.strides[0])
-    values = config.base_channels * padded + config.feature_channels * padded // cell
-    return _storage(config, shape, patch_size).itemsize * values + 8 * padded
+    held = _storage(config, shape, patch_size).itemsize * _values(config, padded)
+    return held + 8 * padded  # two numbers per voxel: the logits, and what they tolerate
+
+
+def encoding_bytes(config: NetworkConfig, shape: Shape, patch_size: Shape) -> int:
+    """Bytes that are held when features are blended: the patches', and the scan's.
+
+    Args:
+        config: The network.
+        shape: Size ``(I, J, K)`` of the model grid.
+        patch_size: Largest patch ``(i, j, k)``.
+    """
+    held = features_bytes(config, shape, patch_size)
+    strides, cell = config.total_stride, config.strides[0]
+    boxes = patch_boxes(scan_size(shape, patch_size, strides, cell), patch_size, strides, cell)
+    if len(boxes) == 1:
+        return held
+    voxels = sum(math.prod(part.stop - part.start for part in box) for box in boxes)
+    return held + torch.float16.itemsize * _values(config, voxels)
 
 
 def check_room(config: NetworkConfig, shape: Shape, patch_size: Shape, max_bytes: int) -> None:
-    """Refuse a scan whose features take too much memory; see :func:`features_bytes`.
+    """Refuse a scan that takes too much memory to encode; see :func:`encoding_bytes`.
 
     Raises:
-        InvalidInput: They take more than ``max_bytes``.
+        InvalidInput: It takes more than ``max_bytes``.
     """
-    needed = features_bytes(config, shape, patch_size)
+    needed = encoding_bytes(config, shape, patch_size)
     if needed > max_bytes:
         raise InvalidInput(
             f"At this model's voxel size the scan takes {needed / 2**30:.3g} GiB of memory, and "
@@ -134,6 +150,12 @@ def lacks_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(
         words in said for words in ("out of memory", "ALLOC_FAILED")
     )
+
+
+def _values(config: NetworkConfig, voxels: int) -> int:
+    """Numbers in the features of so many voxels."""
+    cells = voxels // math.prod(config.strides[0])
+    return config.base_channels * voxels + config.feature_channels * cells
 
 
 def _storage(config: NetworkConfig, shape: Sequence[int], patch_size: Sequence[int]) -> torch.dtype:

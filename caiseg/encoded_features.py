@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from caiseg.answer_bound import AnswerBound, tolerated_change
+from caiseg.boxes import Box, relative, whole_box
 from caiseg.changed_blocks import BLOCK, BlockwiseLastStage, changed_blocks
 from caiseg.click_windows import ClickWindows
 from caiseg.feature_clustering import ClickCells, ClusteredAffinity
 from caiseg.interaction_guided import Adjustment
-from caiseg.interpolation import Box, redrawn, whole_box
+from caiseg.interpolation import redrawn
 from caiseg.network import CAISeg, ScanFeatures
 from caiseg.patches import Blending, blend, distance, pad_to, padded_size, patch_boxes, scan_size
 
@@ -288,11 +289,8 @@ class EncodedFeatures:
         if adjustment is not None:
             added = adjustment.of(grown).added(around.features[0])
             around = replace(around, features=added[None])
-        i, j, k = (
-            slice(part.start - whole.start, part.stop - whole.start)
-            for part, whole in zip(self._voxels_of(cells), self._voxels_of(grown), strict=True)
-        )
-        return self._stage(around)[i, j, k]
+        inner = relative(self._voxels_of(cells), self._voxels_of(grown))
+        return self._stage(around)[inner]
 
     def _stage(self, features: ScanFeatures) -> Tensor:
         stage = self.network.backbone.last_stage

@@ -21,8 +21,8 @@ REACH_UNIT_MM = 100.0
 class ClickCells:
     """The distinct clicks of one scan on the grid of ``F``, in an order of their own.
 
-    Duplicates are merged and the rest is sorted, so neither repeating a click nor the order of
-    clicks changes anything that is computed from them.
+    Duplicates are merged and the rest is sorted, by label first, so neither repeating a click nor
+    the order of clicks changes anything that is computed from them.
 
     Attributes:
         cells: ``(n_c, 3)`` int64 indices ``(i, j, k)`` on the grid of ``F``.

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from caiseg.boxes import Box, whole_box
 from caiseg.click_windows import ClickWindows
-from caiseg.interpolation import Box, whole_box
 
 if TYPE_CHECKING:
     from caiseg.feature_clustering import ClickCells, FeatureClustering

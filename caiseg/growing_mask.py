@@ -9,8 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from caiseg.boxes import Box
 from caiseg.grids import Shape
-from caiseg.interpolation import Box, write_mask
+from caiseg.interpolation import write_mask
 
 BoolArray = npt.NDArray[np.bool_]
 

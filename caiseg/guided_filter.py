@@ -25,9 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.functional import pad
 
+from caiseg.boxes import Box, hull, meeting, moved, occupied, whole_box
 from caiseg.clicks import Click, Label
 from caiseg.grids import Shape, Spacing
-from caiseg.interpolation import Box, meeting, occupied, whole_box
 
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
@@ -123,7 +123,7 @@ class GuidedFilter:
             for slab in self._slabs(box):
                 changed = occupied(network_mask[slab] != network_first[slab])
                 if changed is not None:
-                    self._renew(mask, network_mask, _moved(changed, slab))
+                    self._renew(mask, network_mask, moved(changed, slab))
         self._follow(mask, network_mask, clicks)
         return mask
 
@@ -139,7 +139,7 @@ class GuidedFilter:
                 if meeting(self._grown(box, shape), self._grown(other, shape)) is None:
                     apart.append(other)
                 else:
-                    box = _hull(box, other)
+                    box = hull((box, other))
             joined = [*apart, box]
         return joined
 
@@ -181,7 +181,7 @@ class GuidedFilter:
             around = self._grown(slab, mask.shape)
             held = occupied(network_mask[around])
             if held is not None:
-                near = self._grown(_moved(held, around), mask.shape)
+                near = self._grown(moved(held, around), mask.shape)
                 part = meeting(slab, near)
                 if part is not None:
                     mask[part] = self._filtered(network_mask, part)
@@ -299,21 +299,3 @@ def _window_sums(values: Tensor, axis: int, size: int) -> Tensor:
         rest = values.shape[axis] - step
         values = values.narrow(axis, 0, rest) + values.narrow(axis, step, rest)
         step *= 2
-
-
-def _moved(box: Box, into: Box) -> Box:
-    """A box of a part of the scan, as one of the scan."""
-    i, j, k = (
-        slice(part.start + whole.start, part.stop + whole.start)
-        for part, whole in zip(box, into, strict=True)
-    )
-    return i, j, k
-
-
-def _hull(box: Box, other: Box) -> Box:
-    """The smallest box that holds both."""
-    i, j, k = (
-        slice(min(one.start, two.start), max(one.stop, two.stop))
-        for one, two in zip(box, other, strict=True)
-    )
-    return i, j, k

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from caiseg.boxes import Box
 from caiseg.feature_clustering import (
     ClickCells,
     ClusteredAffinity,
     FeatureClustering,
     columns_of_winners,
 )
-from caiseg.interpolation import Box
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Box = tuple[slice, slice, slice]
+from caiseg.boxes import Box, occupied
 
 _PLANES = 32
 """Planes that are interpolated at once, so that memory stays small beside the mask."""
@@ -78,21 +78,6 @@ def _places(size: int, wanted: int) -> Tensor:
     """Where the voxels of an axis of ``wanted`` voxels lie on one of ``size`` voxels."""
     steps = torch.arange(wanted, dtype=torch.float64)
     return ((steps + 0.5) * (size / wanted) - 0.5).clamp(min=0)
-
-
-def whole_box(shape: Sequence[int]) -> Box:
-    """The box of a whole grid."""
-    i, j, k = shape
-    return slice(0, i), slice(0, j), slice(0, k)
-
-
-def meeting(box: Box, other: Box) -> Box | None:
-    """What two boxes have in common."""
-    i, j, k = (
-        slice(max(one.start, two.start), min(one.stop, two.stop))
-        for one, two in zip(box, other, strict=True)
-    )
-    return (i, j, k) if all(part.start < part.stop for part in (i, j, k)) else None
 
 
 def write_mask(mask: npt.NDArray[np.bool_], logits: Tensor, box: Box) -> Box:
@@ -167,17 +152,3 @@ def mask_to_model(mask: npt.NDArray[np.bool_], model_shape: Sequence[int]) -> Te
     share = interpolate_box(part, box, mask.shape, model_shape, (i.start, j.start, k.start))
     result[box] = (share >= 0.5).float()
     return result
-
-
-def occupied(mask: npt.NDArray[np.bool_]) -> Box | None:
-    """The smallest box that holds a mask; ``None`` for an empty one."""
-    planes = np.flatnonzero([plane.any() for plane in mask])
-    if len(planes) == 0:
-        return None
-    i = slice(int(planes[0]), int(planes[-1]) + 1)
-    flat: npt.NDArray[np.bool_] = np.any(mask[i], axis=0)
-    j, k = (
-        slice(int(places[0]), int(places[-1]) + 1)
-        for places in (np.flatnonzero(np.any(flat, axis=axis)) for axis in (1, 0))
-    )
-    return i, j, k

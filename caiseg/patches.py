@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from caiseg.interpolation import Box
+from caiseg.boxes import Box
 
 OVERLAP = 0.25
 """Least share of a patch that neighbouring patches have in common, along each axis."""

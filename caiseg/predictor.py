@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from caiseg.boxes import whole_box
 from caiseg.checkpoint import CheckpointInfo, load_checkpoint
 from caiseg.clicks import Click, check_inside
 from caiseg.device_memory import Attempt, check_room, encode_within_memory
@@ -20,7 +21,7 @@ from caiseg.errors import InvalidInput
 from caiseg.grids import ScanGrids, Shape
 from caiseg.growing_mask import GrowingMask
 from caiseg.guided_filter import GuidedFilter, GuidedFilterConfig
-from caiseg.interpolation import interpolate_box, mask_to_model, whole_box, write_mask
+from caiseg.interpolation import interpolate_box, mask_to_model, write_mask
 from caiseg.network import CAISeg
 from caiseg.preprocessing import PreprocessingConfig, preprocess
 from caiseg.resampling import resample_to_display

@@ -131,6 +131,18 @@ def test_a_block_counts_when_a_voxel_next_to_it_changes() -> None:
     assert BLOCK == 8
 
 
+@pytest.mark.parametrize("first", [(0, 0, 0), (8, 16, 8), (5, 3, 7), (12, 9, 2)])
+def test_blocks_of_a_part_lie_where_the_whole_has_them(first: tuple[int, int, int]) -> None:
+    change, generator = torch.zeros(40, 40, 40), torch.Generator().manual_seed(0)
+    i, j, k = (slice(start + 1, start + 20) for start in first)
+    change[i, j, k] = (torch.rand((19, 19, 19), generator=generator) > 0.999).float()
+    tolerated = torch.full_like(change, 0.5)
+    expected = changed_blocks(change, tolerated)
+    assert 0 < len(expected) < 125
+    i, j, k = (slice(start, start + 21) for start in first)
+    assert torch.equal(changed_blocks(change[i, j, k], tolerated[i, j, k], first), expected)
+
+
 def test_any_number_of_blocks_is_convolved_in_groups_of_two_sizes(
     network: CAISeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:

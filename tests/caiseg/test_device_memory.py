@@ -19,7 +19,7 @@ from caiseg import (
     load_volume,
     predictor,
 )
-from caiseg.device_memory import Attempt, encode_within_memory, features_bytes
+from caiseg.device_memory import Attempt, encode_within_memory, encoding_bytes, features_bytes
 from caiseg.encoded_features import EncodedFeatures
 from caiseg.guided_filter import GuidedFilter, GuidedFilterConfig
 from caiseg.network import CAISeg
@@ -142,6 +142,15 @@ def test_a_mask_that_grows_on_screen_ends_no_encoding_either(
     np.testing.assert_array_equal(encoded.first_mask, unhindered.first_mask)
 
 
+def patches_bytes(made: CAISegPredictor, features: EncodedFeatures) -> int:
+    """Bytes of the patches that the features were blended from; of a single one, none more."""
+    if len(features.boxes) == 1:
+        return 0
+    sizes = [[part.stop - part.start for part in box] for box in features.boxes]
+    encoded = [made.network.encode(torch.zeros(1, 1, *size)).stored(torch.half) for size in sizes]
+    return sum(patch.nbytes - patch.head_features.nbytes for patch in encoded)
+
+
 @pytest.mark.parametrize("patch_size", [(64, 64, 32), (32, 32, 16)])
 def test_a_scan_that_would_fill_the_memory_is_refused_before_it_is_encoded(
     checkpoint: Path, volume: Volume, patch_size: tuple[int, int, int]
@@ -149,8 +158,10 @@ def test_a_scan_that_would_fill_the_memory_is_refused_before_it_is_encoded(
     made = CAISegPredictor.from_checkpoint(checkpoint)
     made.preprocessing = made.preprocessing.model_copy(update={"patch_size": patch_size})
     features = made.encode(volume).features
-    needed = features_bytes(made.network.config, features.shape, patch_size)
-    assert needed == features.nbytes - features.scan.head_features.nbytes
+    held = features_bytes(made.network.config, features.shape, patch_size)
+    assert held == features.nbytes - features.scan.head_features.nbytes
+    needed = encoding_bytes(made.network.config, features.shape, patch_size)
+    assert needed == held + patches_bytes(made, features)
     made.encode(volume, max_bytes=needed)
     begun: list[float] = []
     with pytest.raises(InvalidInput, match="check the spacing"):

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from caiseg import Click, Label
+from caiseg.boxes import whole_box
 from caiseg.guided_filter import GuidedFilter, GuidedFilterConfig
-from caiseg.interpolation import whole_box
 
 Mask = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]

@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from caiseg.boxes import whole_box
 from caiseg.interpolation import (
     interpolate_box,
     mask_to_model,
-    meeting,
     reached,
     redrawn,
-    whole_box,
     write_mask,
 )
 
@@ -140,9 +139,3 @@ def test_far_from_any_foreground_nothing_is_renewed() -> None:
     box = (slice(0, 20), slice(0, 12), slice(0, 12))
     assert redrawn(before - 1, before, box) == (slice(1, 4), slice(1, 4), slice(1, 4))
     assert redrawn(before - 1, before, (slice(8, 20), slice(0, 12), slice(0, 12))) is None
-
-
-def test_boxes_meet_where_both_are() -> None:
-    one, other = (slice(0, 5),) * 3, (slice(3, 9), slice(4, 5), slice(0, 2))
-    assert meeting(one, other) == (slice(3, 5), slice(4, 5), slice(0, 2))
-    assert meeting(one, (slice(5, 9), slice(0, 5), slice(0, 5))) is None

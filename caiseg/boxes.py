@@ -1,0 +1,66 @@
+"""Boxes of a grid, one slice per axis: what holds, meets and contains what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Box = tuple[slice, slice, slice]
+
+
+def whole_box(shape: Sequence[int]) -> Box:
+    """The box of a whole grid."""
+    i, j, k = shape
+    return slice(0, i), slice(0, j), slice(0, k)
+
+
+def hull(boxes: Iterable[Box]) -> Box:
+    """The smallest box that holds some, at least one."""
+    i, j, k = (
+        slice(min(part.start for part in parts), max(part.stop for part in parts))
+        for parts in zip(*boxes, strict=True)
+    )
+    return i, j, k
+
+
+def meeting(box: Box, other: Box) -> Box | None:
+    """What two boxes have in common."""
+    i, j, k = (
+        slice(max(one.start, two.start), min(one.stop, two.stop))
+        for one, two in zip(box, other, strict=True)
+    )
+    return (i, j, k) if all(part.start < part.stop for part in (i, j, k)) else None
+
+
+def moved(box: Box, into: Box) -> Box:
+    """A box of a part of a grid, as one of the grid."""
+    i, j, k = (
+        slice(part.start + whole.start, part.stop + whole.start)
+        for part, whole in zip(box, into, strict=True)
+    )
+    return i, j, k
+
+
+def relative(box: Box, part: Box) -> Box:
+    """A box of a grid, as one of the part of it that it lies in."""
+    i, j, k = (
+        slice(inner.start - outer.start, inner.stop - outer.start)
+        for inner, outer in zip(box, part, strict=True)
+    )
+    return i, j, k
+
+
+def occupied(mask: npt.NDArray[np.bool_]) -> Box | None:
+    """The smallest box that holds a mask; ``None`` for an empty one."""
+    planes = np.flatnonzero([plane.any() for plane in mask])
+    if len(planes) == 0:
+        return None
+    i = slice(int(planes[0]), int(planes[-1]) + 1)
+    flat: npt.NDArray[np.bool_] = np.any(mask[i], axis=0)
+    j, k = (
+        slice(int(places[0]), int(places[-1]) + 1)
+        for places in (np.flatnonzero(np.any(flat, axis=axis)) for axis in (1, 0))
+    )
+    return i, j, k
