@@ -24,6 +24,30 @@ SHAPE: Voxel = (24, 30, 10)
 VOXELS: list[Voxel] = [(4, 25, 4), (19, 5, 2), (11, 14, 7), (6, 6, 6)]
 STREAM, JOIN = "**/gradio_api/queue/data?*", "**/gradio_api/queue/join?*"
 
+# Lets the page hear of the end of a stream of answers only after the id of the next event.
+LATE_ENDS = """
+const fetch = window.fetch;
+let asked = () => {};
+window.fetch = async (resource, options) => {
+  const url = String(resource.url ?? resource);
+  const answer = await fetch(resource, options);
+  if (url.includes("/queue/join")) setTimeout(asked, 200);
+  if (!url.includes("/queue/data")) return answer;
+  const late = new TransformStream({
+    async transform(bytes, stream) {
+      const text = new TextDecoder().decode(bytes);
+      const end = text.search(/data:[^\\n]*close_stream/);
+      if (end < 0) return stream.enqueue(bytes);
+      stream.enqueue(new TextEncoder().encode(text.slice(0, end)));
+      await new Promise((resolve) => { asked = resolve; });
+      window.endsHeld = (window.endsHeld ?? 0) + 1;
+      stream.enqueue(new TextEncoder().encode(text.slice(end)));
+    },
+  });
+  return new Response(answer.body.pipeThrough(late), answer);
+};
+"""
+
 
 @pytest.fixture(scope="module")
 def surface() -> bool:
@@ -83,6 +107,20 @@ def test_a_click_whose_answer_is_lost_on_the_way_is_asked_again(
     assert worker.listed_clicks == [(voxel, "fg") for voxel in VOXELS[:2]]
     scan = scan_of(worker, running)
     assert scan.session.current.mask.unpack().tobytes() == folded(VOXELS[:2], scan, shelf)
+
+
+def test_a_click_in_the_moment_in_which_the_server_ends_the_stream_is_answered(
+    newcomer: Person, blob: Path
+) -> None:
+    newcomer.page.add_init_script(LATE_ENDS)
+    newcomer.page.reload()
+    newcomer.expect_root("live", "true")
+    newcomer.open_file(blob)
+    for count, voxel in enumerate(VOXELS, start=1):
+        newcomer.expect_root("details", newcomer.state("seq"))
+        newcomer.click_voxel("axial", voxel, SHAPE)
+        newcomer.expect_clicks(count)
+    assert newcomer.page.evaluate("() => window.endsHeld") >= len(VOXELS)
 
 
 def test_a_click_that_ends_the_server_each_time_is_not_tried_for_ever(worker: Person) -> None:

@@ -31,8 +31,12 @@ class Connection {
     Object.assign(this, { changed, interrupted, refuse });
     this.fetch = window.fetch.bind(window);
     this.state = "there";
-    // Ids of the events that the server has not completed.
+    // Ids of the events that the server has not completed, and of those that it completed before
+    // it said their ids.
     this.events = new Set();
+    this.early = new Set();
+    // Called when there is an event to listen to.
+    this.wanted = null;
     // Whether the stream before this one broke without a word.
     this.wasSilent = false;
     this.return = null;
@@ -88,22 +92,31 @@ class Connection {
 
   async remember(answer) {
     const said = await answer.json().catch(() => null);
-    if (said?.event_id) this.events.add(said.event_id);
+    if (!said?.event_id || this.early.delete(said.event_id)) return;
+    this.events.add(said.event_id);
+    this.wanted?.();
   }
 
   // The stream of answers, which ends well even if the server does not end it.
+  //
+  // The server ends it whenever it has answered everything. An event that is asked for in that
+  // moment is answered in another stream, which Gradio's client does not open if it hears of the
+  // end after the event's id. So it is never told of the end; the next stream is opened here.
   async listen(resource, options) {
     const { answer, error } = await this.attempt(resource, options);
     const signal = options?.signal ?? resource.signal;
     if (signal?.aborted) throw error ?? signal.reason;
     if (answer?.ok && !isStream(answer)) return answer;
-    const reader = answer?.ok ? answer.body.pipeThrough(new TextDecoderStream()).getReader() : null;
+    let reader = readerOf(answer);
     let isWanted = true;
     const body = new ReadableStream({
       start: async (controller) => {
         const say = (text) => isWanted && controller.enqueue(new TextEncoder().encode(text));
-        const isWhole = reader !== null && (await this.relay(reader, say));
-        if (!isWhole && !signal?.aborted) await this.endEvents(say);
+        while (reader && (await this.relay(reader, say))) {
+          await this.untilWanted();
+          reader = readerOf((await this.attempt(resource, options)).answer);
+        }
+        if (!signal?.aborted) await this.endEvents(say);
         if (isWanted) controller.close();
       },
       cancel: (reason) => {
@@ -112,6 +125,15 @@ class Connection {
       },
     });
     return new Response(body, { headers: { "Content-Type": EVENT_STREAM } });
+  }
+
+  // Resolves when an event has no answer.
+  async untilWanted() {
+    if (this.events.size > 0) return;
+    await new Promise((resolve) => {
+      this.wanted = resolve;
+    });
+    this.wanted = null;
   }
 
   // Passes messages on. Resolves to whether the server has said that there are no more.
@@ -126,10 +148,10 @@ class Connection {
         const { msg, event_id: id } = messageIn(text);
         // The server stops, or is another one than before.
         if (msg === "unexpected_error" && !id) return false;
-        if (msg === "process_completed") this.events.delete(id);
         this.wasSilent = false;
-        say(text + "\n\n");
         if (msg === "close_stream") return true;
+        if (msg === "process_completed" && !this.events.delete(id)) this.early.add(id);
+        say(text + "\n\n");
       }
     }
   }
@@ -183,6 +205,10 @@ class Connection {
     this.state = state;
     this.changed(state);
   }
+}
+
+function readerOf(answer) {
+  return answer?.ok ? answer.body.pipeThrough(new TextDecoderStream()).getReader() : null;
 }
 
 function isStream(answer) {
