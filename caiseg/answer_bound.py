@@ -40,10 +40,8 @@ class AnswerBound:
     def __init__(self, stage: LastStage, stride: Stride):
         self.stride = stride
         up, _, slopes = stage.merge.up
-        convolution = cast("nn.Conv3d", stage.merge.stage.body[0][0])  # type: ignore[index]
         self._up = cast("nn.ConvTranspose3d", up).weight
-        channels = self._up.shape[1]
-        weight = with_residual(convolution)[:, :channels]
+        weight, _ = stage.weights
         outer = stage.logit.weight[0, :, 0, 0, 0].abs() * _steepest(stage.merge.stage.activation)
         kernel = torch.einsum("o,ocijk->cijk", outer, weight.abs())
         kernel = kernel * _steepest(slopes)[:, None, None, None]
@@ -68,14 +66,6 @@ class AnswerBound:
         split = bounds.unflatten(0, self.stride).permute(3, 0, 4, 1, 5, 2)
         whole: Tensor = split.reshape(i, j, k)
         return whole * _ROUNDING
-
-
-def with_residual(convolution: nn.Conv3d) -> Tensor:
-    """Weights that give ``x + f(x)`` where the convolution ``f`` keeps the channels."""
-    weight = convolution.weight.detach().clone()
-    middle = weight.shape[-1] // 2
-    weight[:, :, middle, middle, middle] += torch.eye(len(weight), device=weight.device)
-    return weight
 
 
 def tolerated_change(logits: Tensor) -> Tensor:

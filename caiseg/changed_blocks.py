@@ -9,9 +9,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from caiseg.answer_bound import with_residual
 from caiseg.interaction_guided import Adjustment
-from caiseg.network import ScanFeatures
+from caiseg.merged_features import MergedFeatures
 from caiseg.vnet import LastStage, Stride
 
 BLOCK = 8
@@ -62,14 +61,13 @@ class BlockwiseLastStage:
         self.stage = stage
         self.stride = stride
         self.margin = stage.margin
-        convolution = cast("nn.Conv3d", stage.merge.stage.body[0][0])  # type: ignore[index]
-        self._weight, self._bias = with_residual(convolution), convolution.bias
+        self._weight, _ = stage.weights
 
     def update(
         self,
         logits: Tensor,
         blocks: Tensor,
-        scan: ScanFeatures,
+        scan: MergedFeatures,
         adjustment: Adjustment,
     ) -> None:
         """Write the logits of the blocks in place.
@@ -77,26 +75,26 @@ class BlockwiseLastStage:
         Args:
             logits: ``(I, J, K)``, those without clicks.
             blocks: First voxels ``(n, 3)``, see :func:`changed_blocks`.
-            scan: Features of the scan, a batch of one.
+            scan: Features of the scan.
             adjustment: What the clicks add to ``F``.
         """
         flat = logits.view(-1)
         for whole in _groups(blocks):
-            margins = [self.margin] * 3
-            places, inside = _places(logits.shape, whole, margins, (1, 1, 1))
-            skip = _rows(scan.skip, places).unflatten(0, places.shape)
-            x = torch.cat((self._raised(whole, scan, adjustment), skip), dim=-1)
-            # Outside the scan there is 0, which is what the convolution pads the whole with.
-            x = x.mul_(inside[..., None]).movedim(-1, 1)
-            inner = slice(self.margin, self.margin + BLOCK)
-            within = inside[:, inner, inner, inner]
-            flat[places[:, inner, inner, inner][within]] = self._merge(x)[:, 0][within]
+            places, inside = _places(logits.shape, whole, [0] * 3, (1, 1, 1))
+            x = self._raised(logits.shape, whole, scan.features, adjustment)
+            answer = self._merge(x, _rows(scan.share, places))
+            if inside.all():
+                flat[places.flatten()] = answer
+            else:
+                flat[places[inside]] = answer.view(places.shape)[inside]
 
-    def _raised(self, blocks: Tensor, scan: ScanFeatures, adjustment: Adjustment) -> Tensor:
+    def _raised(
+        self, shape: torch.Size, blocks: Tensor, features: Tensor, adjustment: Adjustment
+    ) -> Tensor:
         """``F_new`` brought to the scan's grid, ``(n, b, b, b, base)`` with margins."""
         halo = [-(-self.margin // step) for step in self.stride]
-        places, _ = _places(scan.features.shape[2:], blocks, halo, self.stride)
-        moved = adjustment.add_to(_rows(scan.features, places), places.flatten())
+        places, _ = _places(features.shape[2:], blocks, halo, self.stride)
+        moved = adjustment.add_to(_rows(features, places), places.flatten())
         up, _, activation = self.stage.merge.up
         layer = cast("nn.ConvTranspose3d", up)
         assert layer.bias is not None
@@ -112,13 +110,23 @@ class BlockwiseLastStage:
             for cells, step in zip(halo, self.stride, strict=True)
         )
         within: Tensor = spread.reshape(len(blocks), *size, -1)[:, i, j, k]
-        return within
+        _, inside = _places(shape, blocks, [self.margin] * 3, (1, 1, 1))
+        # Outside the scan there is 0, which is what the convolution pads the whole with.
+        return within if inside.all() else within * inside[..., None]
 
-    def _merge(self, x: Tensor) -> Tensor:
-        """The residual convolution and the logit, ``(n, 1, b, b, b)``."""
-        stage = self.stage.merge.stage
-        body = nn.functional.conv3d(x, self._weight, self._bias)
-        return cast("Tensor", self.stage.logit(stage.activation(body)))
+    def _merge(self, x: Tensor, share: Tensor) -> Tensor:
+        """The residual convolution and the logit of every voxel, ``(n b b b,)``.
+
+        Args:
+            x: ``F_new`` on the scan's grid, see :meth:`_raised`.
+            share: Of the skip features, ``(n b b b, 2 base)``; is written over.
+        """
+        moved = nn.functional.conv3d(x.movedim(-1, 1), self._weight)
+        rows = share.add_(moved.permute(0, 2, 3, 4, 1).reshape(share.shape))
+        active = self.stage.merge.stage.activation(rows)
+        logit = self.stage.logit
+        assert logit.bias is not None
+        return torch.addmv(logit.bias, active, logit.weight.flatten())
 
 
 def _groups(blocks: Tensor) -> Iterator[Tensor]:

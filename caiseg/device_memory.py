@@ -104,25 +104,33 @@ def features_bytes(config: NetworkConfig, shape: Shape, patch_size: Shape) -> in
         patch_size: Largest patch ``(i, j, k)``.
     """
     padded = math.prod(scan_size(shape, patch_size, config.total_stride, config.strides[0]))
-    held = _storage(config, shape, patch_size).itemsize * _values(config, padded)
-    return held + 8 * padded  # two numbers per voxel: the logits, and what they tolerate
+    # Of the skip features their share in the last stage is kept, twice as many channels; and two
+    # numbers per voxel, the logits and what they tolerate.
+    values = _values(config, padded) + config.base_channels * padded
+    return _storage(config, shape, patch_size).itemsize * values + 8 * padded
 
 
 def encoding_bytes(config: NetworkConfig, shape: Shape, patch_size: Shape) -> int:
-    """Bytes that are held when features are blended: the patches', and the scan's.
+    """Bytes that are held at most while a scan is encoded.
+
+    That is when patches are blended, the patches' features beside the scan's, or when its skip
+    features are followed to what is kept of them.
 
     Args:
         config: The network.
         shape: Size ``(I, J, K)`` of the model grid.
         patch_size: Largest patch ``(i, j, k)``.
     """
-    held = features_bytes(config, shape, patch_size)
     strides, cell = config.total_stride, config.strides[0]
-    boxes = patch_boxes(scan_size(shape, patch_size, strides, cell), patch_size, strides, cell)
+    size = scan_size(shape, patch_size, strides, cell)
+    boxes = patch_boxes(size, patch_size, strides, cell)
+    itemsize = _storage(config, shape, patch_size).itemsize
+    skip = itemsize * config.base_channels * math.prod(size)
+    followed = features_bytes(config, shape, patch_size) + skip
     if len(boxes) == 1:
-        return held
+        return followed
     voxels = sum(math.prod(part.stop - part.start for part in box) for box in boxes)
-    return held + torch.float16.itemsize * _values(config, voxels)
+    return max(followed, followed - 2 * skip + itemsize * _values(config, voxels))
 
 
 def check_room(config: NetworkConfig, shape: Shape, patch_size: Shape, max_bytes: int) -> None:

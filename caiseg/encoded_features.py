@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from caiseg.click_windows import ClickWindows
 from caiseg.feature_clustering import ClickCells, ClusteredAffinity
 from caiseg.interaction_guided import Adjustment
 from caiseg.interpolation import redrawn
+from caiseg.merged_features import MergedFeatures
 from caiseg.network import CAISeg, ScanFeatures
 from caiseg.patches import Blending, blend, distance, pad_to, padded_size, patch_boxes, scan_size
 
@@ -68,8 +69,7 @@ class EncodedFeatures:
     Attributes:
         shape: Size ``(I, J, K)`` of the scan.
         boxes: Where its patches lie, on the scan padded at its far ends.
-        scan: ``F`` and the skip features of the padded scan, a batch of one, and the head features
-            of every patch, ``(n_patches, 2, C)``.
+        scan: What is kept of the padded scan.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class EncodedFeatures:
             box = self.boxes[index]
             patches[index] = self._encode(padded[box], storage)
             if preview is not None and len(patches) < len(self.boxes):
-                self._base[box] += self._blending.share(box) * self._stage(patches[index])
+                self._base[box] += self._blending.share(box) * self._first_logits(patches[index])
                 preview(self._inside(box), self.base_logits)
             if progress is not None:
                 progress(len(patches) / len(self.boxes))
@@ -148,12 +148,12 @@ class EncodedFeatures:
         clicks = ClickCells.from_voxels(voxels, labels, self.network.feature_stride)
         windows = ClickWindows.around(clicks.cells, self._grid, self._reach)
         adjustment, affinity = self.network.adjustment(
-            self.scan,
+            self.scan.features[0],
+            self._heads(clicks),
             clicks,
             pad_to(previous_mask.float(), self._base.shape, 0.0),
             self.spacing,
-            heads=self._heads(clicks),
-            windows=None if windows.size == self._grid else windows,
+            None if windows.size == self._grid else windows,
         )
         logits = self._base.clone()
         answer = self._answer_densely if self.dense else self._answer_blockwise
@@ -204,8 +204,8 @@ class EncodedFeatures:
     @property
     def _grid(self) -> tuple[int, int, int]:
         """Size of the grid of ``F``."""
-        i, j, k = self.scan.features.shape[2:]
-        return i, j, k
+        i, j, k = self._cells_of(whole_box(self._base.shape))
+        return i.stop, j.stop, k.stop
 
     def _use(self, network: CAISeg) -> None:
         """Answer with a network, on the device that it is on."""
@@ -221,16 +221,26 @@ class EncodedFeatures:
         return self.network.encode(patch[None, None]).stored(storage)
 
     @torch.inference_mode()
-    def _blended(self, patches: Sequence[ScanFeatures]) -> ScanFeatures:
-        """The features of the whole scan."""
+    def _blended(self, patches: list[ScanFeatures]) -> MergedFeatures:
+        """The features of the whole scan; the patches are used up."""
         cells = [self._cells_of(box) for box in self.boxes]
-        size = self._base.shape
-        i, j, k = self._cells_of(whole_box(size))
-        return ScanFeatures(
-            blend([patch.features for patch in patches], cells, (i.stop, j.stop, k.stop)),
-            blend([patch.skip for patch in patches], self.boxes, size),
-            torch.cat([patch.head_features for patch in patches]),
-        )
+        features = blend([patch.features for patch in patches], cells, self._grid)
+        skip = blend([patch.skip for patch in patches], self.boxes, self._base.shape)
+        heads = torch.cat([patch.head_features for patch in patches])
+        patches.clear()
+        return MergedFeatures(features, self._shares(skip), heads)
+
+    def _shares(self, skip: Tensor) -> Tensor:
+        """What skip features ``(1, base, I, J, K)`` add in the last stage, part by part."""
+        stage = self.network.backbone.last_stage
+        shares = skip.new_empty((*self._base.shape, 2 * skip.shape[1])).movedim(-1, 0)[None]
+        for cells in _parts(self._grid, self._reach):
+            grown = self._voxels_of(self._grown(cells, self._halo))
+            part = self._voxels_of(cells)
+            inner = relative(part, grown)
+            around = stage.share_of_skip(_within(skip, grown).float())
+            _within(shares, part).copy_(_within(around, inner))
+        return shares
 
     @torch.inference_mode()
     def _answer_without_clicks(self) -> None:
@@ -281,21 +291,19 @@ class EncodedFeatures:
     def _logits_in(self, cells: Box, adjustment: Adjustment | None = None) -> Tensor:
         """The last stage's logits in a box of cells, as if it had run on the whole scan."""
         grown = self._grown(cells, self._halo)
-        around = ScanFeatures(
-            _within(self.scan.features, grown),
-            _within(self.scan.skip, self._voxels_of(grown)),
-            self.scan.head_features,
-        )
+        voxels = self._voxels_of(grown)
+        features = _within(self.scan.features, grown).float()
         if adjustment is not None:
-            added = adjustment.of(grown).added(around.features[0])
-            around = replace(around, features=added[None])
-        inner = relative(self._voxels_of(cells), self._voxels_of(grown))
-        return self._stage(around)[inner]
-
-    def _stage(self, features: ScanFeatures) -> Tensor:
+            features = adjustment.of(grown).added(features[0])[None]
         stage = self.network.backbone.last_stage
-        logits: Tensor = stage(features.features.float(), features.skip.float())[0, 0].float()
-        return logits
+        logits = stage.answer(features, _within(self.scan.share, voxels).float())
+        return logits[0, 0][relative(self._voxels_of(cells), voxels)]
+
+    def _first_logits(self, patch: ScanFeatures) -> Tensor:
+        """The logits of a patch by itself, without clicks."""
+        stage = self.network.backbone.last_stage
+        share = stage.share_of_skip(patch.skip.float()).to(patch.skip)
+        return stage.answer(patch.features.float(), share.float())[0, 0]
 
     def _cells_of(self, voxels: Box) -> Box:
         """A box of whole cells, on the grid of ``F``."""

@@ -35,12 +35,6 @@ class ScanFeatures:
         """The same values, cut from the graph."""
         return ScanFeatures(self.features.detach(), self.skip.detach(), self.head_features.detach())
 
-    def to(self, device: torch.device) -> ScanFeatures:
-        """The same values on another device."""
-        return ScanFeatures(
-            self.features.to(device), self.skip.to(device), self.head_features.to(device)
-        )
-
     def of(self, scans: Sequence[int]) -> ScanFeatures:
         """Those of some scans of the batch; all of them in their order are not copied."""
         if list(scans) == list(range(len(self.features))):
@@ -170,27 +164,23 @@ class CAISeg(nn.Module):
 
     def adjustment(
         self,
-        scan: ScanFeatures,
+        features: Tensor,
+        heads: Tensor,
         clicks: ClickCells,
         previous_mask: Tensor,
         spacing: Tensor,
-        *,
-        heads: Tensor | None = None,
         windows: ClickWindows | None = None,
     ) -> tuple[Adjustment, ClusteredAffinity]:
         """What clicks add to ``F`` (eq. 3), without running the last stage.
 
         Args:
-            scan: Result of :meth:`encode` for one scan.
+            features: ``F`` of one scan, ``(C, I/r_i, J/r_j, K/r_k)``.
+            heads: ``q_cls`` of every click's label, ``(n_c, C)``.
             clicks: At least one click, on the grid of ``F``.
             previous_mask: ``S_p``, ``(I, J, K)`` in [0, 1].
             spacing: Voxel size in mm, ``(3,)``.
-            heads: ``q_cls`` of every click, ``(n_c, C)``; the scan's own when left out.
             windows: Where each click acts; everywhere when left out.
         """
-        features = scan.features[0]
-        if heads is None:
-            heads = scan.head_features[0][clicks.labels]
         cell_mm = spacing * torch.as_tensor(self.feature_stride, device=spacing.device)
         coarse = nn.functional.interpolate(
             previous_mask[None, None].float(), size=features.shape[1:], mode="trilinear"

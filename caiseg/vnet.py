@@ -9,7 +9,7 @@ all the rest runs once per scan.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -149,6 +149,23 @@ class LastStage(nn.Module):
         self.logit = nn.Conv3d(2 * base, 1, 1)
         self.margin = kernel // 2 * DECODER_CONVOLUTIONS[-1]
 
+    @property
+    def convolution(self) -> nn.Conv3d:
+        """The convolution ``f`` of the residual ``x + f(x)``."""
+        return cast("nn.Conv3d", self.merge.stage.body[0][0])  # type: ignore[index]
+
+    @property
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """Those of ``x + f(x)``, for the up-sampled half of ``x`` and for the skip half.
+
+        Both are linear, so each half adds its share to what the last PReLU is given.
+        """
+        weight = self.convolution.weight.detach().clone()
+        middle = weight.shape[-1] // 2
+        weight[:, :, middle, middle, middle] += torch.eye(len(weight), device=weight.device)
+        up, skip = weight.chunk(2, dim=1)
+        return up, skip
+
     def forward(self, features: Tensor, skip: Tensor) -> Tensor:
         """Logits of ``Ŷ``.
 
@@ -160,6 +177,32 @@ class LastStage(nn.Module):
             Foreground logits ``(N, 1, I, J, K)``.
         """
         return self.logit(self.merge(features, skip))  # type: ignore[no-any-return]
+
+    def share_of_skip(self, skip: Tensor) -> Tensor:
+        """What the skip features add to ``x + f(x)``, with its bias: no click changes it.
+
+        Args:
+            skip: First encoder stage, ``(N, base, I, J, K)``.
+
+        Returns:
+            ``(N, 2 base, I, J, K)``.
+        """
+        _, weight = self.weights
+        return nn.functional.conv3d(skip, weight, self.convolution.bias, padding="same")
+
+    def answer(self, features: Tensor, share: Tensor) -> Tensor:
+        """The same logits as :meth:`forward`, from :meth:`share_of_skip`, without gradients.
+
+        Args:
+            features: ``F`` or ``F_new``, ``(N, C, I/r_i, J/r_j, K/r_k)``.
+            share: ``(N, 2 base, I, J, K)``.
+        """
+        weight, _ = self.weights
+        moved = nn.functional.conv3d(self.merge.up(features), weight, padding="same").add_(share)
+        active = self.merge.stage.activation(moved).movedim(1, -1)
+        # Where the channels of a place lie together, a product is faster than a convolution.
+        logits = nn.functional.linear(active, self.logit.weight.flatten(1), self.logit.bias)
+        return logits.movedim(-1, 1)
 
 
 class VNet(nn.Module):

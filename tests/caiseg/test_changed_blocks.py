@@ -13,6 +13,8 @@ from caiseg import changed_blocks as module
 from caiseg.answer_bound import NEGLIGIBLE, SETTLED_LOGIT, AnswerBound, tolerated_change
 from caiseg.changed_blocks import BLOCK, BlockwiseLastStage, changed_blocks
 from caiseg.feature_clustering import ClickCells
+from caiseg.interaction_guided import Adjustment
+from caiseg.merged_features import MergedFeatures
 from caiseg.network import CAISeg, ScanFeatures
 from caiseg.network_config import ISOTROPIC, THICK_SLICES, NetworkConfig
 
@@ -60,6 +62,18 @@ def clicked(network: CAISeg) -> ClickCells:
     return ClickCells.from_voxels(voxels, torch.tensor([1, 0, 1]), network.feature_stride)
 
 
+def merged(network: CAISeg, scan: ScanFeatures) -> MergedFeatures:
+    share = network.backbone.last_stage.share_of_skip(scan.skip)
+    return MergedFeatures(scan.features, share, scan.head_features)
+
+
+def adjusted(network: CAISeg, scan: ScanFeatures, mask: Tensor) -> Adjustment:
+    clicks = clicked(network)
+    heads = scan.head_features[0][clicks.labels]
+    adjustment, _ = network.adjustment(scan.features[0], heads, clicks, mask, SPACING)
+    return adjustment
+
+
 def dense(network: CAISeg, scan: ScanFeatures, mask: Tensor) -> Tensor:
     output = network.answer(scan, [clicked(network)], mask[None, None], SPACING[None])
     return output.logits[0, 0]
@@ -67,19 +81,24 @@ def dense(network: CAISeg, scan: ScanFeatures, mask: Tensor) -> Tensor:
 
 def test_every_block_equals_the_last_stage_run_on_the_whole(network: CAISeg) -> None:
     scan, mask = encoded(network), torch.zeros(SHAPE)
-    adjustment, _ = network.adjustment(scan, clicked(network), mask, SPACING)
+    adjustment = adjusted(network, scan, mask)
     stage = BlockwiseLastStage(network.backbone.last_stage, network.feature_stride)
     logits = torch.full(SHAPE, torch.nan)
-    stage.update(logits, changed_blocks(torch.ones(SHAPE), torch.zeros(SHAPE)), scan, adjustment)
+    stage.update(
+        logits,
+        changed_blocks(torch.ones(SHAPE), torch.zeros(SHAPE)),
+        merged(network, scan),
+        adjustment,
+    )
     torch.testing.assert_close(logits, dense(network, scan, mask), rtol=1e-4, atol=1e-4)
 
 
 def test_blocks_left_out_keep_what_was_there(network: CAISeg) -> None:
     scan, mask = encoded(network), torch.zeros(SHAPE)
-    adjustment, _ = network.adjustment(scan, clicked(network), mask, SPACING)
+    adjustment = adjusted(network, scan, mask)
     stage = BlockwiseLastStage(network.backbone.last_stage, network.feature_stride)
     logits = torch.zeros(SHAPE)
-    stage.update(logits, torch.tensor([[8, 16, 24]]), scan, adjustment)
+    stage.update(logits, torch.tensor([[8, 16, 24]]), merged(network, scan), adjustment)
     box = (slice(8, 16), slice(16, 24), slice(24, 32))
     expected = torch.zeros(SHAPE)
     expected[box] = dense(network, scan, mask)[box]
@@ -88,7 +107,7 @@ def test_blocks_left_out_keep_what_was_there(network: CAISeg) -> None:
 
 def test_no_logit_moves_farther_than_its_bound(network: CAISeg) -> None:
     scan, mask = encoded(network), (torch.rand(SHAPE) > 0.5).float()
-    adjustment, _ = network.adjustment(scan, clicked(network), mask, SPACING)
+    adjustment = adjusted(network, scan, mask)
     bound = AnswerBound(network.backbone.last_stage, network.feature_stride)(adjustment)
     before = network.backbone.last_stage(scan.features, scan.skip)[0, 0]
     moved = (dense(network, scan, mask) - before).abs()
@@ -147,14 +166,14 @@ def test_any_number_of_blocks_is_convolved_in_groups_of_two_sizes(
     network: CAISeg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scan, mask = encoded(network), torch.zeros(SHAPE)
-    adjustment, _ = network.adjustment(scan, clicked(network), mask, SPACING)
+    adjustment = adjusted(network, scan, mask)
     expected = dense(network, scan, mask)
     sizes = []
     merge = BlockwiseLastStage._merge
 
-    def spy(self: BlockwiseLastStage, x: Tensor) -> Tensor:
+    def spy(self: BlockwiseLastStage, x: Tensor, share: Tensor) -> Tensor:
         sizes.append(len(x))
-        return merge(self, x)
+        return merge(self, x, share)
 
     monkeypatch.setattr(module.BlockwiseLastStage, "_merge", spy)
     stage = BlockwiseLastStage(network.backbone.last_stage, network.feature_stride)
@@ -162,7 +181,7 @@ def test_any_number_of_blocks_is_convolved_in_groups_of_two_sizes(
     for count, groups in ((0, []), (1, [16]), (17, [16, 16]), (64, [64]), (70, [64, 16])):
         sizes.clear()
         logits = torch.zeros(SHAPE)
-        stage.update(logits, every[:count], scan, adjustment)
+        stage.update(logits, every[:count], merged(network, scan), adjustment)
         assert sizes == groups
         for i, j, k in every[:count].tolist():
             box = (slice(i, i + BLOCK), slice(j, j + BLOCK), slice(k, k + BLOCK))

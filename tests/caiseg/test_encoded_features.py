@@ -87,7 +87,8 @@ def test_features_of_several_patches_are_blended_to_one_map(network: CAISeg) -> 
     shared = torch.stack((first.features[:, :, 12:], second.features[:, :, :4]))
     assert bool((whole[:, :, 12:16] >= shared.amin(0) - 1e-5).all())
     assert bool((whole[:, :, 12:16] <= shared.amax(0) + 1e-5).all())
-    stage = network.backbone.last_stage(whole, features.scan.skip)[0, 0]
+    skip = patches.blend([first.skip, second.skip], features.boxes, features.shape)
+    stage = network.backbone.last_stage(whole, skip)[0, 0]
     torch.testing.assert_close(features.base_logits, stage, rtol=1e-4, atol=1e-5)
 
 

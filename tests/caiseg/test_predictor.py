@@ -200,7 +200,7 @@ def test_a_scan_answers_the_same_after_it_was_moved_to_the_cpu(
 def test_features_are_counted_in_bytes(scan: EncodedScan) -> None:
     encoded = scan.features.scan
 
-    assert scan.nbytes > encoded.features.nbytes + encoded.skip.nbytes
+    assert scan.nbytes > encoded.features.nbytes + encoded.share.nbytes
 
 
 def test_replaying_feeds_every_mask_to_the_next_round(

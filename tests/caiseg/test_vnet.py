@@ -159,6 +159,21 @@ def test_forward_is_the_last_stage_on_the_features() -> None:
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5])
+def test_the_last_stage_answers_the_same_from_the_share_of_the_skip_features(kernel: int) -> None:
+    torch.manual_seed(0)
+    stage = LastStage(4 * BASE, BASE, (2, 2, 1), kernel).eval()
+    for layer in stage.modules():
+        if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d):
+            assert layer.bias is not None
+            nn.init.normal_(layer.bias)
+    features, skip = torch.randn(2, 4 * BASE, 6, 7, 12), torch.randn(2, BASE, 12, 14, 12)
+    share = stage.share_of_skip(skip)
+    assert share.shape == (2, 2 * BASE, 12, 14, 12)
+    expected = stage(features, skip)
+    torch.testing.assert_close(stage.answer(features, share), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5])
 @pytest.mark.parametrize("stride", [(2, 2, 2), (2, 2, 1)])
 def test_a_logit_depends_on_nothing_beyond_the_margin(kernel: int, stride: Stride) -> None:
     torch.manual_seed(0)
