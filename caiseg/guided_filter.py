@@ -32,7 +32,7 @@ from caiseg.grids import Shape, Spacing
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
 
-_SLICES = 16
+_SLICES = 8
 """Slices that are filtered at once, so that memory stays small beside the mask."""
 _DARKEST, _BRIGHTEST = -3.0, 4.0
 """Normalised intensities are clipped: an artefact's edge is not worth more than a lesion's."""
