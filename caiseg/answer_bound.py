@@ -2,9 +2,10 @@
 
 From ``F_new = F + ΔF`` to the logits there are, by construction of
 :class:`caiseg.vnet.LastStage`, a transposed convolution, a PReLU, one residual convolution, a
-PReLU and a weighted sum over channels. A PReLU moves its output by at most ``max(1, |slope|)``
-times what its input moved, so the change of a logit is at most a convolution of ``|ΔF|``, carried
-through the transposed convolution, with a non-negative kernel that the weights alone determine.
+PReLU and a weighted sum over channels. What a PReLU's input changes by, its output changes by that
+times a factor between its slope and 1. So the change of a logit is at most a convolution of
+``|ΔF|``, carried through the transposed convolution, with a non-negative kernel that the weights
+alone determine: the largest sums over the last channels that such factors allow.
 """
 
 from __future__ import annotations
@@ -39,12 +40,15 @@ class AnswerBound:
 
     def __init__(self, stage: LastStage, stride: Stride):
         self.stride = stride
-        up, _, slopes = stage.merge.up
+        up, _, up_activation = stage.merge.up
         self._up = cast("nn.ConvTranspose3d", up).weight
         weight, _ = stage.weights
-        outer = stage.logit.weight[0, :, 0, 0, 0].abs() * _steepest(stage.merge.stage.activation)
-        kernel = torch.einsum("o,ocijk->cijk", outer, weight.abs())
-        kernel = kernel * _steepest(slopes)[:, None, None, None]
+        # What a PReLU passes on is its input's change times its slope, 1, or something between.
+        to_logit = stage.logit.weight.movedim(1, 0) * weight
+        ends = torch.stack((to_logit, to_logit * _slopes(stage.merge.stage.activation)))
+        most, least = ends.amax(0).sum(0), ends.amin(0).sum(0)
+        steepest = _slopes(up_activation).abs().clamp(min=1)
+        kernel = torch.maximum(most.abs(), least.abs()) * steepest[:, 0]
         self._kernel = _per_sub_voxel(kernel, stride)
 
     def __call__(self, adjustment: Adjustment) -> Tensor:
@@ -96,9 +100,9 @@ def _spread(where: Tensor) -> Tensor:
     return where
 
 
-def _steepest(activation: nn.Module) -> Tensor:
-    """Largest slope of each channel of a PReLU."""
-    return cast("nn.PReLU", activation).weight.abs().clamp(min=1)
+def _slopes(activation: nn.Module) -> Tensor:
+    """What each channel of a PReLU multiplies values below 0 by, ``(C, 1, 1, 1, 1)``."""
+    return cast("nn.PReLU", activation).weight.detach()[:, None, None, None, None]
 
 
 def _per_sub_voxel(kernel: Tensor, stride: Stride) -> Tensor:
