@@ -73,21 +73,29 @@ class AnswerBound:
 
 
 def tolerated_change(logits: Tensor) -> Tensor:
-    """How far each logit may move before it must be computed anew, ``(I, J, K)``.
+    """How far each logit may move before the mask must be computed anew, ``(I, J, K)``.
 
-    A change within it keeps the side of every voxel, and every probability within 0.01. Where the
-    two sides meet, interpolation between voxels decides where the border lies, so that a large
-    change on one side counts there too.
+    A change within it keeps the side of every voxel. Where the two sides meet, interpolation
+    between voxels decides where the border lies, so that a change on one side counts there too.
 
     Args:
         logits: The answer without clicks, ``(I, J, K)``.
     """
     distance = logits.abs()
-    inside = logits > 0
-    at_border = _spread(inside) & _spread(~inside)
+    return torch.where(_at_border(logits), distance.clamp(max=NEGLIGIBLE), distance)
+
+
+def tolerated_for_probability(logits: Tensor) -> Tensor:
+    """The same, but before its probability must be: a change within it keeps that within 0.01."""
+    distance = logits.abs()
     unsettled = distance.clamp(max=NEGLIGIBLE)
     settled = torch.maximum(distance - SETTLED_LOGIT, unsettled)
-    return torch.where(at_border, unsettled, settled)
+    return torch.where(_at_border(logits), unsettled, settled)
+
+
+def _at_border(logits: Tensor) -> Tensor:
+    inside = logits > 0
+    return _spread(inside) & _spread(~inside)
 
 
 def _spread(where: Tensor) -> Tensor:

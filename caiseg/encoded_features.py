@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from caiseg.answer_bound import AnswerBound, tolerated_change
+from caiseg.answer_bound import AnswerBound, tolerated_change, tolerated_for_probability
 from caiseg.boxes import Box, relative, whole_box
 from caiseg.changed_blocks import BLOCK, BlockwiseLastStage, changed_blocks
 from caiseg.click_windows import ClickWindows
@@ -34,16 +34,21 @@ class ClickAnswer:
     """What clicks gave; whoever reads it leaves it as it is.
 
     Attributes:
-        logits: Foreground logits ``(I, J, K)``.
+        logits: Foreground logits ``(I, J, K)``. Their sign is the mask; where clicks cannot change
+            that they are those without clicks, see :meth:`EncodedFeatures.all_logits`.
         affinity: Clustered affinity map on the grid of ``F``.
         adjustment: What the clicks add to ``F``.
         changed: Boxes of the model grid outside of which the answer without clicks stands.
+        reach: Boxes of the grid of ``F`` in which the clicks act.
+        blocks: First voxels ``(n, 3)`` of the blocks that were computed; ``None`` for everything.
     """
 
     logits: Tensor
     affinity: ClusteredAffinity
     adjustment: Adjustment
     changed: list[Box]
+    reach: list[Box]
+    blocks: Tensor | None
 
 
 class EncodedFeatures:
@@ -155,10 +160,39 @@ class EncodedFeatures:
             self.spacing,
             None if windows.size == self._grid else windows,
         )
+        logits, blocks = self._base.clone(), None
+        reach = [box for box, _ in windows.boxes()]
+        if self.dense:
+            changed = self._answer_densely(logits, adjustment, reach)
+        else:
+            blocks = self._blocks(adjustment, reach, self._tolerated)
+            self._blockwise.update(logits, blocks, self.scan, adjustment)
+            changed = [self._inside(box) for box in _layers(blocks)]
+        return ClickAnswer(self._cut(logits), affinity, adjustment, changed, reach, blocks)
+
+    @torch.inference_mode()
+    def all_logits(self, answer: ClickAnswer | None) -> Tensor:
+        """Foreground logits ``(I, J, K)`` from which every probability follows within 0.01.
+
+        That takes more blocks than the mask does, so it is computed for those who ask.
+
+        Args:
+            answer: To clicks; ``None`` for none.
+        """
+        if answer is None:
+            return self.base_logits
+        if answer.blocks is None:
+            return answer.logits
+        tolerated = torch.full_like(self._base, torch.inf)
+        self._cut(tolerated).copy_(tolerated_for_probability(self.base_logits))
+        wanted = self._blocks(answer.adjustment, answer.reach, tolerated)
+        blocks, times = torch.unique(
+            torch.cat((wanted, answer.blocks, answer.blocks)), dim=0, return_counts=True
+        )
         logits = self._base.clone()
-        answer = self._answer_densely if self.dense else self._answer_blockwise
-        changed = answer(logits, adjustment, [box for box, _ in windows.boxes()])
-        return ClickAnswer(self._cut(logits), affinity, adjustment, changed)
+        self._cut(logits).copy_(answer.logits)
+        self._blockwise.update(logits, blocks[times == 1], self.scan, answer.adjustment)
+        return self._cut(logits)
 
     def redrawn(self, answer: ClickAnswer) -> list[Box]:
         """Boxes of the model grid outside of which the mask without clicks stands on any grid."""
@@ -248,8 +282,7 @@ class EncodedFeatures:
         for cells in _parts(self._grid, self._reach):
             self._base[self._voxels_of(cells)] = self._logits_in(cells)
         self._tolerated = torch.full_like(self._base, torch.inf)
-        i, j, k = self.shape
-        self._tolerated[:i, :j, :k] = tolerated_change(self.base_logits)
+        self._cut(self._tolerated).copy_(tolerated_change(self.base_logits))
 
     def _heads(self, clicks: ClickCells) -> Tensor:
         """``q_cls`` of every click's label, ``(n_c, C)``: of the patches that it lies in."""
@@ -272,10 +305,8 @@ class EncodedFeatures:
             changed.append(self._inside(voxels))
         return changed
 
-    def _answer_blockwise(
-        self, logits: Tensor, adjustment: Adjustment, boxes: Sequence[Box]
-    ) -> list[Box]:
-        """Write the logits of the blocks that may change, in place, and tell where they are."""
+    def _blocks(self, adjustment: Adjustment, boxes: Sequence[Box], tolerated: Tensor) -> Tensor:
+        """First voxels ``(n, 3)`` of the blocks that may change more than is tolerated."""
         found = []
         for box in boxes:
             # A bound is complete within a halo of the box, where cells around are known as well.
@@ -283,10 +314,9 @@ class EncodedFeatures:
             voxels = self._voxels_of(cells)
             bound = self._bound(adjustment.of(cells))
             first = [part.start for part in voxels]
-            found.append(changed_blocks(bound, self._tolerated[voxels], first))
-        blocks = torch.unique(torch.cat(found), dim=0)
-        self._blockwise.update(logits, blocks, self.scan, adjustment)
-        return [self._inside(box) for box in _layers(blocks)]
+            found.append(changed_blocks(bound, tolerated[voxels], first))
+        blocks: Tensor = torch.unique(torch.cat(found), dim=0)
+        return blocks
 
     def _logits_in(self, cells: Box, adjustment: Adjustment | None = None) -> Tensor:
         """The last stage's logits in a box of cells, as if it had run on the whole scan."""

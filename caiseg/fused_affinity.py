@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SLAB_CELLS = 1 << 13
 """Cells of ``F`` that are worked on at once."""
 
-_FEW_CLICKS = 2
+_FEW_CLICKS = 8
 """Up to so many clicks, differences cost less than a matrix product; Metal has no doubles."""
 
 _CLICKS_AT_ONCE = 8

@@ -142,7 +142,7 @@ class SegmentationResult:
     @cached_property
     def _model_logits(self) -> Tensor:
         """Foreground logits on the model grid."""
-        return self._scan.features.base_logits if self._answer is None else self._answer.logits
+        return self._scan.features.all_logits(self._answer)
 
 
 class CAISegPredictor:

@@ -10,7 +10,13 @@ import torch
 from torch import Tensor
 
 from caiseg import changed_blocks as module
-from caiseg.answer_bound import NEGLIGIBLE, SETTLED_LOGIT, AnswerBound, tolerated_change
+from caiseg.answer_bound import (
+    NEGLIGIBLE,
+    SETTLED_LOGIT,
+    AnswerBound,
+    tolerated_change,
+    tolerated_for_probability,
+)
 from caiseg.changed_blocks import BLOCK, BlockwiseLastStage, changed_blocks
 from caiseg.feature_clustering import ClickCells
 from caiseg.interaction_guided import Adjustment
@@ -116,12 +122,13 @@ def test_no_logit_moves_farther_than_its_bound(network: CAISeg) -> None:
     assert float((moved / bound.clamp(min=1e-3)).max()) > 0.05, "a bound of no use"
 
 
-def test_what_is_tolerated_changes_no_side_and_hardly_a_probability() -> None:
+def test_what_is_tolerated_changes_no_side_or_hardly_a_probability() -> None:
     logits = 6 * torch.randn(20, 20, 20, generator=torch.Generator().manual_seed(0))
-    limit = tolerated_change(logits)
+    for_mask, for_probability = tolerated_change(logits), tolerated_for_probability(logits)
+    assert bool((for_probability <= for_mask).all())
     for sign in (-1, 1):
-        moved = logits + sign * 0.999 * limit
-        assert torch.equal(moved > 0, logits > 0)
+        assert torch.equal(logits + sign * 0.999 * for_mask > 0, logits > 0)
+        moved = logits + sign * 0.999 * for_probability
         change = (torch.sigmoid(moved) - torch.sigmoid(logits)).abs()
         assert float(change.max()) <= 0.01 + 1e-4
 
@@ -129,10 +136,13 @@ def test_what_is_tolerated_changes_no_side_and_hardly_a_probability() -> None:
 def test_far_from_a_border_much_is_tolerated_and_at_a_border_nothing_is() -> None:
     logits = torch.full((9, 3, 3), -20.0)
     logits[5:] = 20.0
-    limit = tolerated_change(logits)[:, 1, 1]
-    settled = 20 - SETTLED_LOGIT
     at_border = [NEGLIGIBLE, NEGLIGIBLE]
-    assert limit.tolist() == pytest.approx([settled] * 4 + at_border + [settled] * 3)
+    for tolerated, elsewhere in (
+        (tolerated_change, 20.0),
+        (tolerated_for_probability, 20 - SETTLED_LOGIT),
+    ):
+        limit = tolerated(logits)[:, 1, 1]
+        assert limit.tolist() == pytest.approx([elsewhere] * 4 + at_border + [elsewhere] * 3)
 
 
 def test_a_block_counts_when_a_voxel_next_to_it_changes() -> None:

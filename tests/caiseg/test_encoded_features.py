@@ -70,7 +70,10 @@ def test_an_answer_in_one_patch_is_the_network_s_own(network: CAISeg, dense: boo
         SPACING[None],
     )
     tolerated = ROUNDING if dense else NEGLIGIBLE
-    torch.testing.assert_close(answer.logits, direct.logits[0, 0], rtol=1e-5, atol=tolerated)
+    torch.testing.assert_close(
+        features.all_logits(answer), direct.logits[0, 0], rtol=1e-5, atol=tolerated
+    )
+    assert torch.equal(answer.logits > 0, direct.logits[0, 0] > 0)
     coarse = direct.affinity[0].value[None]
     fine = torch.nn.functional.interpolate(coarse, size=(32, 32, 16), mode="trilinear")[0]
     torch.testing.assert_close(features.affinity(answer), fine)
@@ -132,7 +135,8 @@ def test_a_click_gives_the_same_near_it_however_long_the_scan_goes_on(network: C
         zip(far_apart, (slice(0, 67), slice(67, 134)), strict=True)
     ):
         alone = long.answer(torch.tensor([voxel]), labels[click : click + 1], mask)
-        torch.testing.assert_close(both.logits[part], alone.logits[part], rtol=1e-4, atol=1e-4)
+        first, second = (long.all_logits(answer)[part] for answer in (both, alone))
+        torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-4)
 
 
 def test_the_order_of_patches_does_not_matter(
@@ -146,7 +150,9 @@ def test_the_order_of_patches_does_not_matter(
     torch.testing.assert_close(forward.base_logits, backward.base_logits, rtol=1e-5, atol=1e-6)
     click = clicks((30, 20, 8))
     first, second = forward.answer(*click, mask), backward.answer(*click, mask)
-    torch.testing.assert_close(first.logits, second.logits, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        forward.all_logits(first), backward.all_logits(second), rtol=1e-4, atol=1e-5
+    )
     torch.testing.assert_close(first.affinity.value, second.affinity.value, rtol=1e-4, atol=1e-5)
 
 
@@ -179,7 +185,9 @@ def test_half_precision_halves_the_features_and_keeps_the_mask(network: CAISeg) 
     assert half.scan.features.nbytes * 2 == whole.scan.features.nbytes
     assert half.nbytes < whole.nbytes
     click = clicks((30, 20, 8))
-    first, second = (features.answer(*click, mask).logits for features in (whole, half))
+    first, second = (
+        features.all_logits(features.answer(*click, mask)) for features in (whole, half)
+    )
     torch.testing.assert_close(first, second, rtol=0.02, atol=0.02)
     assert not torch.equal(first, whole.base_logits)
 
@@ -192,12 +200,15 @@ def test_dense_and_blockwise_answers_agree(network: CAISeg, shape: tuple[int, in
     )
     voxels = torch.tensor([[30, 20, 8], [5, 5, 5], [68, 30, 15]])
     labels = torch.tensor([1, 0, 1])
-    first, second = (
-        features.answer(voxels, labels, mask).logits for features in (blockwise, dense)
+    answer, reference = (features.answer(voxels, labels, mask) for features in (blockwise, dense))
+    assert torch.equal(answer.logits > 0, reference.logits > 0)
+    assert not torch.equal(answer.logits > 0, blockwise.base_logits > 0)
+    probability, expected = (
+        torch.sigmoid(features.all_logits(given))
+        for features, given in ((blockwise, answer), (dense, reference))
     )
-    assert float((torch.sigmoid(first) - torch.sigmoid(second)).abs().max()) <= 0.01
-    assert torch.equal(first > 0, second > 0)
-    assert not torch.equal(first > 0, blockwise.base_logits > 0)
+    assert float((probability - expected).abs().max()) <= 0.01
+    assert torch.equal(blockwise.all_logits(answer) > 0, reference.logits > 0)
 
 
 def test_no_history_of_questions_changes_an_answer(network: CAISeg) -> None:
