@@ -38,8 +38,8 @@ class DiskCache:
     """
 
     def __init__(self, folder: Path, budget_bytes: int, clock: Callable[[], float] = time.time):
+        self.budget_bytes = budget_bytes
         self._folder = folder
-        self._budget_bytes = budget_bytes
         self._clock = clock
 
     @property
@@ -47,28 +47,34 @@ class DiskCache:
         """Bytes on disk now; a file of several names counts once."""
         return _sum_of_sizes(self._files())
 
-    def is_overfull(self, in_use: Collection[Path]) -> bool:
+    def is_overfull(self, in_use: Collection[Path], coming: int = 0) -> bool:
         """Whether the files of open scans alone are beyond the budget.
 
         Args:
             in_use: Folders of open scans.
+            coming: Bytes of the budget that are wanted for something else.
         """
         needed = _sum_of_sizes(file for file in self._files() if file.path.parent in in_use)
-        return needed > self._budget_bytes
+        return needed + coming > self.budget_bytes
 
-    def sweep(self, in_use: Collection[Path]) -> None:
+    def has_room(self, coming: int) -> bool:
+        """Whether so many bytes more are within the budget."""
+        return self.nbytes + coming <= self.budget_bytes
+
+    def sweep(self, in_use: Collection[Path], coming: int = 0) -> None:
         """Delete what is not needed any more.
 
         Args:
             in_use: Folders of open scans, whose own files stay. What lies in folders inside them
                 (downloads) ages like everything else.
+            coming: Bytes of the budget that are wanted for something else.
         """
         now, held = self._clock(), self.nbytes
         for file in sorted(self._files(), key=lambda file: file.since):
             age = now - file.since
             if file.path.parent in in_use or age <= GRACE_SECONDS:
                 continue
-            if age > KEEP_SECONDS or held > self._budget_bytes:
+            if age > KEEP_SECONDS or held + coming > self.budget_bytes:
                 with suppress(OSError):
                     file.path.unlink()
                     file.path.parent.rmdir()

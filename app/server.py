@@ -111,6 +111,7 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
     from app.operator_pages import operator_routes, watch_server
     from app.program_api import ProgramApi
     from app.store import SessionStore
+    from app.sweeping import make_room
     from app.turns import Turns
     from app.uploads import Uploads
     from app.viewer import PLOTLY, head
@@ -121,6 +122,7 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
     # Nor does the server: Gradio would fetch a file that a program names by a web address.
     processing_utils.async_ssrf_protected_download = _fetch_nothing
     store = SessionStore(settings.memory_bytes, settings.idle_minutes * 60, _FORGET_SECONDS)
+    disk = DiskCache(cache, int(settings.disk_gb * 2**30))
     demo = settings.demo_folder / "demo_brain_flair.nii.gz"
     turns, metrics, owners = Turns(), Metrics(), FileOwners(cache, public=[PLOTLY])
     uploads = Uploads(cache, demo, owners)
@@ -152,7 +154,12 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
             prevent_thread_lock=True,
             quiet=True,
             app_kwargs={
-                "middleware": guards(settings, owners, lambda request: _user(page, request)),
+                "middleware": guards(
+                    settings,
+                    owners,
+                    user_of=lambda request: _user(page, request),
+                    has_room=lambda coming: make_room(store, disk, coming),
+                ),
                 "docs_url": None,
                 "redoc_url": None,
                 "routes": operator_routes(metrics, admits),
@@ -163,7 +170,6 @@ def launch(settings: Settings, models: ModelShelf, cache: Path) -> RunningApp:
             f"Port {settings.port} of {settings.host} cannot be opened, perhaps because another "
             "program listens there; choose another one with --port."
         ) from None
-    disk = DiskCache(cache, int(settings.disk_gb * 2**30))
     _sweep_regularly(store, disk)
     return RunningApp(url, page, store)
 

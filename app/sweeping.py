@@ -8,7 +8,7 @@ from app.disk_cache import DiskCache
 from app.store import SessionStore
 
 
-def sweep(store: SessionStore, disk: DiskCache) -> None:
+def sweep(store: SessionStore, disk: DiskCache, coming: int = 0) -> None:
     """Bring memory and disk back within their bounds.
 
     Files of open scans are no cache: they go with their pages. Where those alone fill the disk,
@@ -17,11 +17,27 @@ def sweep(store: SessionStore, disk: DiskCache) -> None:
     Args:
         store: Everybody's open scans.
         disk: The folder with their files.
+        coming: Bytes on disk to make room for.
     """
     store.sweep()
-    while disk.is_overfull(_folders(store)) and store.forget_least_recent():
+    while disk.is_overfull(_folders(store), coming) and store.forget_least_recent():
         pass
-    disk.sweep(_folders(store))
+    disk.sweep(_folders(store), coming)
+
+
+def make_room(store: SessionStore, disk: DiskCache, coming: int) -> bool:
+    """Whether there is room on disk for an upload, after what nobody needs has been deleted.
+
+    Files that have just come are needed, though no scan is open from them yet.
+
+    Args:
+        store: Everybody's open scans.
+        disk: The folder with their files.
+        coming: Bytes of the upload.
+    """
+    if not disk.has_room(coming) and coming <= disk.budget_bytes:
+        sweep(store, disk, coming)
+    return disk.has_room(coming)
 
 
 def _folders(store: SessionStore) -> set[Path]:

@@ -26,12 +26,21 @@ def shelf() -> StandInShelf:
 
 
 @pytest.fixture(scope="module")
-def running(shelf: StandInShelf, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+def disk_gb() -> float:
+    """Room on the server's disk; modules that are about it override this."""
+    return 1.0
+
+
+@pytest.fixture(scope="module")
+def running(
+    shelf: StandInShelf, tmp_path_factory: pytest.TempPathFactory, disk_gb: float
+) -> Iterator[RunningApp]:
     """The app, served from a thread of this process, with the stand-in for a network."""
     folder = tmp_path_factory.mktemp("server")
 
     async def start() -> RunningApp:
-        return launch(settings(folder, folder / "demo"), shelf.as_models(), private_cache())
+        given = settings(folder, folder / "demo", disk_gb=disk_gb)
+        return launch(given, shelf.as_models(), private_cache())
 
     # Without a running event loop Gradio makes some of its own, and leaves them open. The main
     # thread may have the browser's.

@@ -15,7 +15,7 @@ from app.disk_cache import DiskCache
 from app.file_owners import FileOwners
 from app.handlers import Handlers
 from app.store import SessionKey, SessionStore
-from app.sweeping import sweep
+from app.sweeping import make_room, sweep
 from app.uploads import Uploads
 from tests.app.stand_in import StandInShelf, request, said, work_with, write_scan
 
@@ -64,6 +64,33 @@ def test_scans_of_silent_pages_do_not_fill_the_disk(
     assert [store.get(SessionKey("", page)) is not None for page in "abcdef"] == [
         False, False, False, True, True, True,
     ]  # fmt: skip
+
+
+def test_room_for_an_upload_is_made_by_forgetting_silent_pages_and_no_more_than_it_takes(
+    handlers: Handlers, store: SessionStore, cache: Path, owners: FileOwners
+) -> None:
+    for page in "abc":
+        said(
+            handlers.open({"model": "small", "request": upload(cache, owners, page)}, request(page))
+        )
+    held = DiskCache(cache, budget_bytes=0).nbytes
+    one = held // 3
+    disk = DiskCache(cache, budget_bytes=held + one // 2)
+
+    assert make_room(store, disk, one // 4), "there is room already"
+    assert len(store) == 3
+    assert not make_room(store, disk, disk.budget_bytes + 1), "no sweeping makes that fit"
+    assert len(store) == 3
+    assert make_room(store, disk, one)
+    assert [store.get(SessionKey("", page)) is not None for page in "abc"] == [False, True, True]
+
+
+def test_what_has_just_arrived_leaves_no_room_for_more(store: SessionStore, cache: Path) -> None:
+    (cache / "upload").mkdir()
+    (cache / "upload" / "scan.nii.gz").write_bytes(bytes(1000))
+    disk = DiskCache(cache, budget_bytes=1500)
+    assert make_room(store, disk, 500)
+    assert not make_room(store, disk, 501)
 
 
 def test_a_page_that_was_forgotten_is_told_so_and_replays(

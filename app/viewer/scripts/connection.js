@@ -15,6 +15,8 @@ const GONE = new Set([502, 503, 504]);
 const LOGIN_WANTED = 401;
 // See app/request_limits.py.
 const TOO_LARGE = 413;
+// See app/upload_room.py.
+const NO_ROOM = 507;
 const TOO_MANY_STEPS =
   "The steps are more than the server takes in one request; save the masks, and go on from them in " +
   "a new session.";
@@ -37,6 +39,8 @@ class Connection {
     this.early = new Set();
     // Called when there is an event to listen to.
     this.wanted = null;
+    // Why the server did not take the upload before; "" if it did, or gave no reason.
+    this.uploadRefusal = "";
     // Whether the stream before this one broke without a word.
     this.wasSilent = false;
     this.return = null;
@@ -48,10 +52,16 @@ class Connection {
     const route = GRADIO_ROUTE.exec(url.pathname)?.groups;
     if (!route) return this.fetch(resource, options);
     this.root = url.origin + route.root;
-    if (route.name === "upload") return this.ask(resource, options);
+    if (route.name === "upload") return this.askForUpload(resource, options);
     if (route.name !== "queue/data") return this.askForWork(resource, options);
     this.page = url.searchParams.get("session_hash");
     return this.listen(resource, options);
+  }
+
+  async askForUpload(resource, options) {
+    const answer = await this.ask(resource, options);
+    this.uploadRefusal = answer.status === NO_ROOM ? (await answer.clone().json()).detail : "";
+    return answer;
   }
 
   async askForWork(resource, options) {

@@ -28,15 +28,16 @@ function attachFiles(find, open) {
 }
 
 // Goes on from a mask that was saved before; see app/page_actions.py. upload(file): takes it to the
-// server. act: see annotating.js. refuse(sentence): tells the person why that is not done.
-function attachMaskUpload({ find, upload, act, refuse }) {
+// server. act: see annotating.js. failed(file): why that was not done. refuse(sentence): tells the
+// person.
+function attachMaskUpload({ find, upload, act, failed, refuse }) {
   const input = find("mask-file");
   const start = async (file) => {
     try {
       const { path } = await upload(file);
       act({ do: "start", file: { path } });
     } catch {
-      refuse(failedUpload(file));
+      refuse(failed(file));
     }
   };
   input.addEventListener("change", () => {

@@ -3,9 +3,10 @@
 class Opening {
   // upload(file): takes a file to the server. limitMb: how large it may be. gate: see gate.js.
   // model(): the checkpoint that is chosen. send, panel: see viewer.js. refuse(sentence): tells the
-  // person why a file cannot be opened. givenUp(): called when it is not wanted any more.
-  constructor({ upload, limitMb, gate, model, send, panel, refuse, givenUp }) {
-    Object.assign(this, { upload, limitMb, gate, model, send, panel, refuse, givenUp });
+  // person why a file cannot be opened. failed(file): why an upload did not arrive. givenUp(): called
+  // when it is not wanted any more.
+  constructor({ upload, limitMb, gate, model, send, panel, refuse, failed, givenUp }) {
+    Object.assign(this, { upload, limitMb, gate, model, send, panel, refuse, failed, givenUp });
     this.file = null;
     this.isAsked = false;
     // What was asked for last, and with which checkpoint.
@@ -71,7 +72,7 @@ class Opening {
       const voxels = beside ? { path: (await this.upload(beside)).path, name: beside.name } : null;
       return this.file === file ? { file: { path }, beside: voxels } : null;
     } catch {
-      if (this.file === file) this.refuse(failedUpload(file));
+      if (this.file === file) this.refuse(this.failed(file));
       return null;
     } finally {
       if (this.file === file) this.file = null;
@@ -108,8 +109,4 @@ class Opening {
     this.isAsked = this.isAsked && busy;
     return this.isAsked;
   }
-}
-
-function failedUpload(file) {
-  return "The upload of " + file.name + " failed; see whether the server still runs.";
 }

@@ -74,7 +74,7 @@ Object.assign(
   }),
 );
 const opening = new Opening({
-  upload, send, panel, gate, givenUp, limitMb: props.upload_mb,
+  upload, send, panel, gate, givenUp, limitMb: props.upload_mb, failed: failedUpload,
   model: () => find("model").value,
   refuse: refuseFile,
 });
@@ -228,6 +228,13 @@ function givenUp(sentence = "") {
   dialogue?.stay();
 }
 
+function failedUpload(file) {
+  return (
+    connection.uploadRefusal ||
+    "The upload of " + file.name + " failed; see whether the server still runs."
+  );
+}
+
 function refuseFile(sentence) {
   panel.showWork(null);
   panel.showRefusal(sentence);
@@ -268,7 +275,10 @@ async function showDetails(details) {
 }
 
 commands.setLabel("fg");
-attachMaskUpload({ find, upload, act: commands.act, refuse: (sentence) => panel.showRefusal(sentence) });
+attachMaskUpload({
+  find, upload, act: commands.act, failed: failedUpload,
+  refuse: (sentence) => panel.showRefusal(sentence),
+});
 fillHelpSheet(find("help-sheet"));
 labelControls(element);
 attachTabs(element);
