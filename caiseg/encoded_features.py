@@ -267,8 +267,11 @@ class EncodedFeatures:
     def _shares(self, skip: Tensor) -> Tensor:
         """What skip features ``(1, base, I, J, K)`` add in the last stage, part by part."""
         stage = self.network.backbone.last_stage
+        parts = _parts(self._grid, self._reach)
+        if len(parts) == 1:
+            return stage.share_of_skip(skip.float()).to(skip)
         shares = skip.new_empty((*self._base.shape, 2 * skip.shape[1])).movedim(-1, 0)[None]
-        for cells in _parts(self._grid, self._reach):
+        for cells in parts:
             grown = self._voxels_of(self._grown(cells, self._halo))
             part = self._voxels_of(cells)
             inner = relative(part, grown)

@@ -220,7 +220,7 @@ def _beside_convolutions(size: str, predictor: CAISegPredictor, volume: Volume) 
     convolutions = sum(
         event.self_device_time_total if on_gpu else event.self_cpu_time_total
         for event in profiler.key_averages()
-        if "convolution" in event.key
+        if "conv" in event.key
     )
     what = f"{size}, caiseg: encode / its convolutions"
     return Measurement(what, 1e6 * seconds / convolutions, "x", target=BESIDE_CONVOLUTIONS)
