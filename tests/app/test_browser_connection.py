@@ -23,6 +23,7 @@ pytestmark = pytest.mark.browser
 SHAPE: Voxel = (24, 30, 10)
 VOXELS: list[Voxel] = [(4, 25, 4), (19, 5, 2), (11, 14, 7), (6, 6, 6)]
 STREAM, JOIN = "**/gradio_api/queue/data?*", "**/gradio_api/queue/join?*"
+UPLOAD = "**/gradio_api/upload*"
 
 # Lets the page hear of the end of a stream of answers only after the id of the next event.
 LATE_ENDS = """
@@ -97,6 +98,10 @@ def find_no_server(route: Route) -> None:
     route.fulfill(status=502)
 
 
+def fail(route: Route) -> None:
+    route.fulfill(status=500)
+
+
 @pytest.mark.parametrize("failure", [break_off, end_early, know_no_session, find_no_server])
 def test_a_click_whose_answer_is_lost_on_the_way_is_asked_again(
     worker: Person, running: RunningApp, shelf: StandInShelf, failure: Callable[[Route], None]
@@ -166,6 +171,19 @@ def test_steps_that_are_too_many_for_a_request_get_a_sentence(worker: Person) ->
     assert "more than the server takes" in worker.refusal()
     worker.click_voxel("axial", VOXELS[2], SHAPE)
     worker.expect_clicks(3)
+
+
+@pytest.mark.parametrize("failure", [break_off, fail])
+def test_an_upload_that_fails_is_said_in_one_place(
+    worker: Person, blob: Path, failure: Callable[[Route], None]
+) -> None:
+    worker.page.route(UPLOAD, failure)
+    worker.role("file").set_input_files(blob)
+    assert "The upload of blob.nii.gz failed" in worker.refusal()
+    expect(worker.page.locator(".toast-body")).to_have_count(0)
+    worker.page.unroute_all()
+    worker.click_voxel("axial", VOXELS[1], SHAPE)
+    worker.expect_clicks(2)
 
 
 def test_clicks_go_on_while_a_server_is_given_the_scan_again(

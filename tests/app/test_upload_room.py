@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -40,6 +41,7 @@ def test_a_full_disk_is_said_and_the_scan_on_screen_stays(person: Person, tmp_pa
     before = person.state("scan")
     person.role("file").set_input_files(noise(tmp_path / "second.nii.gz", seed=2))
     assert person.refusal() == NO_ROOM
+    expect(person.page.locator(".toast-body")).to_have_count(0)
     assert person.state("scan") == before
     person.click_voxel("axial", (48, 48, 32), (96, 96, 64))
     person.expect_clicks(1)

@@ -39,7 +39,8 @@ class Connection {
     this.early = new Set();
     // Called when there is an event to listen to.
     this.wanted = null;
-    // Why the server did not take the upload before; "" if it did, or gave no reason.
+    // Whether the upload before failed, and why the server says that it did; "" for no reason.
+    this.uploadFailed = false;
     this.uploadRefusal = "";
     // Whether the stream before this one broke without a word.
     this.wasSilent = false;
@@ -58,10 +59,13 @@ class Connection {
     return this.listen(resource, options);
   }
 
+  // Of a failure Gradio would tell the person in words of its own; so it is told of a file of no name,
+  // and the viewer asks here.
   async askForUpload(resource, options) {
-    const answer = await this.ask(resource, options);
-    this.uploadRefusal = answer.status === NO_ROOM ? (await answer.clone().json()).detail : "";
-    return answer;
+    const answer = await this.ask(resource, options).catch(() => null);
+    this.uploadFailed = !answer?.ok;
+    this.uploadRefusal = answer?.status === NO_ROOM ? (await answer.json()).detail : "";
+    return this.uploadFailed ? Response.json([""]) : answer;
   }
 
   async askForWork(resource, options) {

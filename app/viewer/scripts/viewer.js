@@ -74,7 +74,7 @@ Object.assign(
   }),
 );
 const opening = new Opening({
-  upload, send, panel, gate, givenUp, limitMb: props.upload_mb, failed: failedUpload,
+  send, panel, gate, givenUp, limitMb: props.upload_mb, upload: sendFile, failed: failedUpload,
   model: () => find("model").value,
   refuse: refuseFile,
 });
@@ -228,6 +228,12 @@ function givenUp(sentence = "") {
   dialogue?.stay();
 }
 
+async function sendFile(file) {
+  const stored = await upload(file);
+  if (connection.uploadFailed) throw new Error(failedUpload(file));
+  return stored;
+}
+
 function failedUpload(file) {
   return (
     connection.uploadRefusal ||
@@ -276,7 +282,7 @@ async function showDetails(details) {
 
 commands.setLabel("fg");
 attachMaskUpload({
-  find, upload, act: commands.act, failed: failedUpload,
+  find, act: commands.act, upload: sendFile, failed: failedUpload,
   refuse: (sentence) => panel.showRefusal(sentence),
 });
 fillHelpSheet(find("help-sheet"));
