@@ -112,7 +112,7 @@ class EncodedFeatures:
             if progress is not None:
                 progress(len(patches) / len(self.boxes))
         # In one order, because sums depend on it in their last bits.
-        self.scan = self._blended([patches[index] for index in range(len(self.boxes))])
+        self.scan = self._blended([patches.pop(index) for index in range(len(self.boxes))])
         self._answer_without_clicks()
 
     @property

@@ -43,14 +43,18 @@ def upload(cache: Path, owners: FileOwners, page: str) -> dict[str, Any]:
     return {"kind": "upload", "file": {"path": str(path)}}
 
 
+def open_pages(handlers: Handlers, cache: Path, owners: FileOwners, pages: str) -> None:
+    """Open a scan in each page, one after the other."""
+    for page in pages:
+        opening = {"model": "small", "request": upload(cache, owners, page)}
+        said(handlers.open(opening, request(page)))
+
+
 def test_scans_of_silent_pages_do_not_fill_the_disk(
     handlers: Handlers, store: SessionStore, cache: Path, owners: FileOwners
 ) -> None:
     # Nobody says goodbye, as a program does that opens one session after the other.
-    for page in "abcdef":
-        said(
-            handlers.open({"model": "small", "request": upload(cache, owners, page)}, request(page))
-        )
+    open_pages(handlers, cache, owners, "abcdef")
     one = sum(
         file.stat().st_size for file in next(iter(store.open_scans())).source.folder.iterdir()
     )
@@ -69,10 +73,7 @@ def test_scans_of_silent_pages_do_not_fill_the_disk(
 def test_room_for_an_upload_is_made_by_forgetting_silent_pages_and_no_more_than_it_takes(
     handlers: Handlers, store: SessionStore, cache: Path, owners: FileOwners
 ) -> None:
-    for page in "abc":
-        said(
-            handlers.open({"model": "small", "request": upload(cache, owners, page)}, request(page))
-        )
+    open_pages(handlers, cache, owners, "abc")
     held = DiskCache(cache, budget_bytes=0).nbytes
     one = held // 3
     disk = DiskCache(cache, budget_bytes=held + one // 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -13,7 +14,7 @@ from caiseg import patches
 from caiseg.answer_bound import NEGLIGIBLE
 from caiseg.encoded_features import EncodedFeatures
 from caiseg.feature_clustering import ClickCells
-from caiseg.network import CAISeg
+from caiseg.network import CAISeg, ScanFeatures
 from caiseg.network_config import THICK_SLICES, NetworkConfig
 from caiseg.patches import tile_boxes
 
@@ -93,6 +94,29 @@ def test_features_of_several_patches_are_blended_to_one_map(network: CAISeg) -> 
     skip = patches.blend([first.skip, second.skip], features.boxes, features.shape)
     stage = network.backbone.last_stage(whole, skip)[0, 0]
     torch.testing.assert_close(features.base_logits, stage, rtol=1e-4, atol=1e-5)
+
+
+def test_patches_are_let_go_before_their_skip_features_are_followed(
+    network: CAISeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[ScanFeatures]] = []
+    held: list[int] = []
+    encode, follow = EncodedFeatures._encode, EncodedFeatures._shares
+
+    def encoded(self: EncodedFeatures, patch: Tensor, storage: torch.dtype) -> ScanFeatures:
+        features = encode(self, patch, storage)
+        made.append(weakref.ref(features))
+        return features
+
+    def followed(self: EncodedFeatures, skip: Tensor) -> Tensor:
+        held.append(sum(patch() is not None for patch in made))
+        return follow(self, skip)
+
+    monkeypatch.setattr(EncodedFeatures, "_encode", encoded)
+    monkeypatch.setattr(EncodedFeatures, "_shares", followed)
+    EncodedFeatures(network, scan(70, 32, 16), SPACING, (32, 32, 16))
+    assert len(made) == 3
+    assert held == [0]
 
 
 def test_a_click_is_drawn_to_the_head_features_of_the_patches_that_it_lies_in(
