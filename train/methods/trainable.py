@@ -66,18 +66,22 @@ def initial_weights(network: Network, trained: Network) -> dict[str, Tensor]:
 
     Args:
         network: Untrained; what the trained one does not have is taken from it.
-        trained: A network of the same method, or a VNet alone.
+        trained: A network of the same method, or a VNet alone. A VNet alone may start from a
+            CAISeg's.
 
     Raises:
         InvalidInput: The trained network is of another method or of other sizes.
     """
     initial = network.state_dict()
-    if not isinstance(trained, type(network) | VNetAlone):
+    state = trained.state_dict()
+    if isinstance(network, VNetAlone) and isinstance(trained, CAISeg):
+        state = {name: weights for name, weights in state.items() if name in initial}
+    elif not isinstance(trained, type(network) | VNetAlone):
         raise InvalidInput(
             "The checkpoint to start from holds a network of another method; choose one of the "
             "same method or of vnet, or name the checkpoint's with --method."
         )
-    for name, weights in trained.state_dict().items():
+    for name, weights in state.items():
         if name == FIRST_WEIGHTS and name in initial:
             missing = max(initial[name].shape[1] - weights.shape[1], 0)
             padding = weights.new_zeros((len(weights), missing, *weights.shape[2:]))

@@ -175,6 +175,18 @@ def test_any_method_can_start_from_a_vnet_and_answers_first_as_it_does(name: str
     torch.testing.assert_close(answer, expected)
 
 
+@torch.no_grad()
+def test_a_vnet_alone_can_start_from_that_of_a_caiseg() -> None:
+    trained = build_network("caiseg", small_config().network).eval()
+    fresh = network("vnet")
+    for weight in trained.parameters():
+        weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
+    fresh.load_state_dict(initial_weights(fresh, trained))
+    assert isinstance(trained, CAISeg)
+    answer = fresh(scan(), [points()], torch.zeros_like(scan()), SPACING)
+    torch.testing.assert_close(answer, trained.backbone(scan()))
+
+
 def test_weights_of_another_method_are_no_place_to_start_from(tmp_path: Path) -> None:
     config = experiment("ritm3d")
     trainer = Trainer(
