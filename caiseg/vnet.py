@@ -14,6 +14,8 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from caiseg.convolution import Convolution
+
 Norm = Literal["instance", "none"]
 Stride = tuple[int, int, int]
 
@@ -49,7 +51,7 @@ class ConvolutionUnit(nn.Sequential):
 
     def __init__(self, channels_in: int, channels: int, kernel: int, norm: Norm, last: bool):
         layers: list[nn.Module] = [
-            nn.Conv3d(channels_in, channels, kernel, padding=kernel // 2, bias=norm == "none"),
+            Convolution(channels_in, channels, kernel, bias=norm == "none"),
             _norm(norm, channels),
         ]
         if not last:

@@ -21,7 +21,8 @@ from caiseg.patches import tile_boxes
 SPACING = torch.tensor([1.5, 1.5, 4.0])
 FORE = 1
 ROUNDING = 1e-5
-"""Less than that may differ where the last stage runs on other parts of a scan at once."""
+"""Less than that may differ where the last stage runs on other parts of a scan at once, or is
+computed by other kernels."""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_a_scan_that_fits_is_one_patch_and_gets_the_network_s_own_logits(
     i, j, k = shape
     padded[:i, :j, :k] = image
     expected = network.backbone(padded[None, None])[0, 0, :i, :j, :k]
-    torch.testing.assert_close(features.base_logits, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(features.base_logits, expected, rtol=1e-5, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("dense", [False, True])

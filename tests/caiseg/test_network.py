@@ -206,12 +206,15 @@ def fan_in(layer: nn.Module) -> int:
     return layer.in_channels * math.prod(layer.kernel_size)
 
 
+KINDS = (nn.Conv3d, nn.ConvTranspose3d, nn.Linear)
+
+
 def test_he_initialisation_of_every_kind_of_layer() -> None:
     network = small_network(base_channels=8)
-    checked = dict.fromkeys(("Conv3d", "ConvTranspose3d", "Linear"), 0)
+    checked: dict[type[nn.Module], int] = dict.fromkeys(KINDS, 0)
     clustering = network.interaction.clustering
     for layer in network.modules():
-        if not isinstance(layer, nn.Conv3d | nn.ConvTranspose3d | nn.Linear):
+        if not isinstance(layer, KINDS):
             continue
         if layer.bias is not None:
             assert not layer.bias.any(), layer
@@ -220,10 +223,10 @@ def test_he_initialisation_of_every_kind_of_layer() -> None:
         gain = 1 if isinstance(layer, nn.Linear) else 2
         expected = math.sqrt(gain / fan_in(layer))
         assert float(layer.weight.detach().std()) == pytest.approx(expected, rel=0.12), layer
-        checked[type(layer).__name__] += 1
-    assert checked["Conv3d"] > 15
-    assert checked["ConvTranspose3d"] > 2
-    assert checked["Linear"] > 12
+        checked[next(kind for kind in KINDS if isinstance(layer, kind))] += 1
+    assert checked[nn.Conv3d] > 15
+    assert checked[nn.ConvTranspose3d] > 2
+    assert checked[nn.Linear] > 12
 
 
 def test_the_clustering_starts_without_the_mask_and_with_scaled_queries() -> None:
