@@ -14,8 +14,9 @@ from app.cancellation import Cancellations
 from app.faults import log_fault
 from app.messages import PageMessage
 from app.page_actions import FAILED
+from app.replies import Updates
 from app.store import SessionKey, SessionStore
-from app.work import NoScanOpen, Updates, Work
+from app.work import NoScanOpen, Work
 from caiseg import InvalidInput
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,12 @@ def session_key(request: gr.Request) -> SessionKey:
 
 
 def _spoken(
+    steps: Callable[[PageMessage, SessionKey], Updates], value: Any, request: gr.Request
+) -> Updates:
+    return replies.cumulative(_in_words(steps, value, request))
+
+
+def _in_words(
     steps: Callable[[PageMessage, SessionKey], Updates], value: Any, request: gr.Request
 ) -> Updates:
     try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from caiseg.annotation.packed_mask import PackedMask
 from caiseg.errors import Series
 from caiseg.grids import Grid
 
+Updates = Generator[gr.HTML, None, None]
+"""Updates of the viewer, sent to the page one by one."""
+
 
 def working(
     stage: str, fraction: float | None = None, so_far: tuple[str, PackedMask] | None = None
@@ -29,7 +33,7 @@ def working(
         fraction: How much of it is done, where that is known.
         so_far: Which scan waits for its first mask, and what is known of it.
     """
-    work = {"state": "busy", "stage": stage, "fraction": fraction}
+    work = _work("busy", stage=stage, fraction=fraction)
     if so_far is None:
         return gr.HTML(server_work=work)
     scan_id, mask = so_far
@@ -43,12 +47,12 @@ def refused(sentence: str, *, lost: bool = False) -> gr.HTML:
         sentence: Why.
         lost: Whether that is because the server does not know the page's scan.
     """
-    return gr.HTML(server_work={"state": "refused", "sentence": sentence, "lost": lost})
+    return gr.HTML(server_work=_work("refused", sentence=sentence, lost=lost))
 
 
 def cancelled() -> gr.HTML:
     """The person took back what they had asked for; what was on screen stays."""
-    return gr.HTML(server_work={"state": "cancelled"})
+    return gr.HTML(server_work=_work("cancelled"))
 
 
 def is_answer(update: gr.HTML) -> bool:
@@ -70,9 +74,8 @@ def answer(scan: OpenScan, seconds: float, sentence: str = "") -> gr.HTML:
         sentence: What went wrong on the way, if anything did.
     """
     session, scene = scan.session, scan.session.scene
-    work = {"state": "refused", "sentence": sentence} if sentence else {"state": "idle"}
     return gr.HTML(
-        server_work=work,
+        server_work=_work("refused", sentence=sentence) if sentence else _work("idle"),
         server_answer={
             "scan": scan.scan_id,
             "seq": scan.answers,
@@ -142,7 +145,7 @@ def chart(
     if uncertainty is not None:
         undecided = {"mask": uncertainty.mask.to_json(), "most": uncertainty.most}
     return gr.HTML(
-        server_work={"state": "idle"},
+        server_work=_work("idle"),
         server_map={
             "id": secrets.token_urlsafe(6),
             "scan": scan.scan_id,
@@ -183,7 +186,7 @@ def choose_volume(volumes: int, series: str | None) -> gr.HTML:
 
 def _choice(question: str, options: list[dict[str, Any]]) -> gr.HTML:
     return gr.HTML(
-        server_work={"state": "idle"},
+        server_work=_work("idle"),
         server_choice={
             "id": secrets.token_urlsafe(6),
             "question": question,
@@ -192,9 +195,32 @@ def _choice(question: str, options: list[dict[str, Any]]) -> gr.HTML:
     )
 
 
+def cumulative(updates: Updates) -> Updates:
+    """Each update with everything that those before it have set.
+
+    Gradio's client applies the differences between the updates of an event to one object, so of
+    those that arrive faster than they are shown the page sees the last one only.
+    """
+    properties: dict[str, Any] = {}
+    with closing(updates):
+        for update in updates:
+            properties |= update.constructor_args
+            yield gr.HTML(**properties)
+
+
+def nothing() -> gr.HTML:
+    """There is nothing to say."""
+    return gr.HTML()
+
+
 def download(path: Path) -> gr.HTML:
     """A file for the person to keep."""
     return gr.HTML(server_download={"name": path.name, "file": _served(path)})
+
+
+def _work(state: str, **more: Any) -> dict[str, Any]:
+    """How far the work is, which the page hears of even if it is the same as before."""
+    return {"id": secrets.token_urlsafe(6), "state": state, **more}
 
 
 def _served(path: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from app.messages import OpenDemo, OpenUpload, PageMessage, ResumeSession, Switc
 from app.models import ModelShelf
 from app.network_work import NetworkWork
 from app.page_actions import do_new
+from app.replies import Updates
 from app.scan_file import ScanFile
 from app.scan_fit import reservations
 from app.scan_payload import scan_payload
@@ -35,8 +36,6 @@ from caiseg.annotation.rounds import Segment
 from caiseg.annotation.session import AnnotationSession
 from caiseg.annotation.session_file import ScanReference, SessionFile
 
-Updates = Generator[gr.HTML, None, None]
-"""Updates of the viewer, sent to the page one by one."""
 View = tuple[float, float, float] | None
 """The voxel ``(i, j, k)`` in view, where a page has said so."""
 
@@ -103,7 +102,7 @@ class Work:
             scan = _required(present)
             if scan.scan_id != message.scan:
                 # The person acted on a scan that has been replaced since.
-                yield gr.skip()
+                yield replies.nothing()
                 return
             predictor, resident = yield from self._resident(scan, message.view)
             started = time.perf_counter()
@@ -127,7 +126,7 @@ class Work:
     def measure(self, message: PageMessage, key: SessionKey) -> Updates:
         """Measure the masks on screen and triangulate the active one's surface."""
         scan = self._store.get(key)
-        yield gr.skip() if scan is None else replies.details(scan)
+        yield replies.nothing() if scan is None else replies.details(scan)
 
     def chart(self, message: PageMessage, key: SessionKey) -> Updates:
         """Ask the network for a map to lay over the scan."""

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 from playwright.sync_api import Route, expect
 
+from app import replies
 from app.server import RunningApp
-from app.store import SessionKey
+from app.store import OpenScan, SessionKey
 from caiseg import Volume
 from tests.app.conftest import scan_of
 from tests.app.stand_in import StandInShelf, folded
@@ -46,6 +48,29 @@ window.fetch = async (resource, options) => {
     },
   });
   return new Response(answer.body.pipeThrough(late), answer);
+};
+"""
+
+# With window.idsAreLate, lets the page hear of an event's id only after all answers to it.
+LATE_IDS = """
+const fetch = window.fetch;
+let said = "";
+window.fetch = async (resource, options) => {
+  const url = String(resource.url ?? resource);
+  const answer = await fetch(resource, options);
+  if (url.includes("/queue/join") && window.idsAreLate) {
+    const { event_id: id } = await answer.clone().json();
+    const isDone = () => said.includes('"process_completed","event_id":"' + id);
+    while (!isDone()) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  if (!url.includes("/queue/data")) return answer;
+  const listening = new TransformStream({
+    transform(bytes, stream) {
+      said += new TextDecoder().decode(bytes);
+      stream.enqueue(bytes);
+    },
+  });
+  return new Response(answer.body.pipeThrough(listening), answer);
 };
 """
 
@@ -126,6 +151,49 @@ def test_a_click_in_the_moment_in_which_the_server_ends_the_stream_is_answered(
         newcomer.click_voxel("axial", voxel, SHAPE)
         newcomer.expect_clicks(count)
     assert newcomer.page.evaluate("() => window.endsHeld") >= len(VOXELS)
+
+
+@pytest.fixture
+def late(newcomer: Person, blob: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
+    """Somebody whose page hears of an event only when the server is done with it."""
+    newcomer.page.add_init_script(LATE_IDS)
+    newcomer.page.reload()
+    newcomer.expect_root("live", "true")
+    newcomer.open_file(blob)
+    newcomer.expect_root("details", newcomer.state("seq"))
+    # Measurements that are not done keep the stream of answers open.
+    details, go_on = replies.details, threading.Event()
+
+    def slowly(scan: OpenScan) -> gr.HTML:
+        assert go_on.wait(timeout=300)
+        return details(scan)
+
+    monkeypatch.setattr(replies, "details", slowly)
+    with newcomer.page.expect_response(STREAM):
+        newcomer.click_voxel("axial", VOXELS[0], SHAPE)
+    newcomer.expect_clicks(1)
+    newcomer.page.evaluate("() => { window.idsAreLate = true; }")
+    yield newcomer
+    go_on.set()
+
+
+def test_a_scan_that_is_open_before_the_page_knows_of_the_event_is_shown(
+    late: Person, blob: Path
+) -> None:
+    late.open_file(blob.rename(blob.with_name("second.nii.gz")))
+    expect(late.role("scan-name")).to_contain_text("second")
+    late.expect_root("state", "idle")
+
+
+def test_a_file_that_is_refused_once_more_is_refused_in_the_same_words(
+    late: Person, tmp_path: Path
+) -> None:
+    broken = tmp_path / "empty.nii.gz"
+    broken.touch()
+    for _ in range(2):
+        late.role("file").set_input_files(broken)
+        assert "The file is empty" in late.refusal()
+        expect(late.role("work")).to_be_hidden()
 
 
 def test_a_click_that_ends_the_server_each_time_is_not_tried_for_ever(worker: Person) -> None:

@@ -47,8 +47,24 @@ def test_opening_says_what_is_being_done(handlers: Handlers, upload: Path) -> No
     updates = list(handlers.open(opening(upload), request(ANN)))
     told = list(dict.fromkeys(stages(updates)))
     assert told == ["Reading the scan", "Encoding the scan", "First mask"]
-    names = [next(iter(update.constructor_args)) for update in updates]
-    assert names.index("server_scan") < len(names) - 1, "the scan is shown before the mask is there"
+    shown, answered = (
+        [name in update.constructor_args for update in updates].index(True)
+        for name in ("server_scan", "server_answer")
+    )
+    assert shown < answered, "the scan is shown before the mask is there"
+
+
+def test_who_hears_only_the_last_of_several_updates_hears_everything(
+    handlers: Handlers, upload: Path
+) -> None:
+    updates = list(handlers.open(opening(upload), request(ANN)))
+    assert said(updates[-1:]) == said(updates)
+
+
+def test_what_is_said_in_the_same_words_as_before_is_said_anew(handlers: Handlers) -> None:
+    first, second = (said(handlers.open(opening(Path("gone")), request(ANN))) for _ in range(2))
+    assert first["server_work"]["sentence"] == second["server_work"]["sentence"]
+    assert first != second, "Gradio shows the page only what has changed"
 
 
 def test_an_action_that_arrives_twice_counts_once(
@@ -112,7 +128,7 @@ def test_a_scan_survives_the_deletion_of_its_upload(
     owners.received(other, "")
     said(handlers.open(opening(other), request(BOB)))
     told = said(handlers.act({"scan": scan["id"], "actions": [click(1, 1, 1)]}, request(ANN)))
-    assert told["server_work"] == {"state": "idle"}
+    assert told["server_work"]["state"] == "idle"
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "relative.nii", "../../../etc/passwd", ""])
@@ -246,7 +262,7 @@ def test_a_failure_of_the_network_is_said_and_logged_and_the_next_click_counts(
     assert "TypeError" in caplog.text
     actions = [click(1, 1, 1), click(2, 2, 2)]
     told = said(handlers.act({"scan": scan["id"], "actions": actions}, request(ANN)))
-    assert told["server_work"] == {"state": "idle"}
+    assert told["server_work"]["state"] == "idle"
     assert [entry["voxel"] for entry in told["server_answer"]["clicks"]] == [[2, 2, 2]]
 
 
