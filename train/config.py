@@ -140,6 +140,10 @@ class ScheduleConfig(Section):
     """Epochs of VNet alone."""
     epochs: int = Field(200, ge=0)
     """Epochs of CAISeg, after the pre-training."""
+    frozen_epochs: int = Field(0, ge=0)
+    """How many of ``epochs``, the first ones, leave the features of the backbone as they are, so
+    that what was not pre-trained finds its place before it can spoil them (Kumar et al. 2022). Such
+    an epoch costs less; methods whose clicks enter the backbone have none."""
     samples_per_case: int = Field(1, ge=1)
     """Random crops taken from every case in an epoch."""
     batch_size: int = Field(2, ge=1)
@@ -174,6 +178,11 @@ class ScheduleConfig(Section):
     def _something_is_learned(self) -> ScheduleConfig:
         if self.pretrain_epochs + self.epochs == 0:
             raise ValueError("pretrain_epochs and epochs are both 0, so that nothing is learned")
+        if self.frozen_epochs > self.epochs:
+            raise ValueError(
+                f"frozen_epochs is {self.frozen_epochs}, and epochs, of which they are the first, "
+                f"is {self.epochs}"
+            )
         return self
 
 

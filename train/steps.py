@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.profiler import record_function
@@ -15,8 +13,7 @@ from train.losses import click_loss, pretraining_loss, training_loss
 from train.precision import autocast
 from train.relabelling import relabelled_batch
 from train.rounds import rounds_of_step, simulate_rounds
-
-Phase = Literal["pretrain", "interactive"]
+from train.schedule import Phase
 
 BACKBONE, ROUNDS, LAST_ROUND, LOSS = "backbone", "earlier rounds", "last round", "loss"
 PARTS = (BACKBONE, ROUNDS, LAST_ROUND, LOSS)
@@ -24,7 +21,7 @@ PARTS = (BACKBONE, ROUNDS, LAST_ROUND, LOSS)
 
 
 class TrainingStep(nn.Module):
-    """Loss of one batch in either phase of training.
+    """Loss of one batch in every phase of training.
 
     With ``precision: bf16`` the network runs under autocast here rather than through Fabric's
     plugin, which would round scans, spacings and ground truth to bfloat16 as well.
@@ -44,7 +41,7 @@ class TrainingStep(nn.Module):
 
         Args:
             batch: Collated samples of :class:`train.dataset.TrainingSamples`.
-            phase: ``pretrain`` trains VNet alone, ``interactive`` the whole network.
+            phase: What is learned, see :data:`train.schedule.Phase`.
             step: Place in the training, which the number of rounds follows from.
             mu: μ of eq. 11 at this epoch.
         """
@@ -54,13 +51,23 @@ class TrainingStep(nn.Module):
                     logits = self.network.backbone(batch["image"])
                 with record_function(LOSS):
                     return pretraining_loss(logits.float(), batch["lesion"])
-            return self._interactive(batch, step, mu)
+            with record_function(BACKBONE):
+                features = self._encode(batch["image"], frozen=phase == "frozen")
+            return self._interactive(batch, features, step, mu)
 
-    def _interactive(self, batch: dict[str, Tensor], step: int, mu: float) -> Tensor:
+    def _encode(self, scan: Tensor, *, frozen: bool) -> ScanFeatures:
+        if not frozen:
+            return self.network.encode(scan)
+        with torch.no_grad():
+            backbone = self.network.backbone.features(scan)
+        heads = self.network.head_features(backbone.decoder)
+        return ScanFeatures(backbone.feature_map, backbone.skip, heads)
+
+    def _interactive(
+        self, batch: dict[str, Tensor], features: ScanFeatures, step: int, mu: float
+    ) -> Tensor:
         """Eq. 12 after a random number of simulated rounds; the backbone runs once."""
         network, lesion = self.network, batch["lesion"]
-        with record_function(BACKBONE):
-            features = network.encode(batch["image"])
         first_weight = self.config.loss.first_mask_weight
         first = None
         if first_weight > 0:

@@ -24,8 +24,7 @@ from train.methods.trainable import Network, build_network, initial_weights, tra
 from train.pictures import validation_picture
 from train.prepared import PreparedCase
 from train.run_folder import RunFolder, cpu_copy
-from train.schedule import learning_rate, mu_at
-from train.steps import Phase
+from train.schedule import learning_rate, mu_at, phase_at
 from train.validation import ValidationResult, validate
 
 VALIDATION_CLICKS = 3
@@ -208,8 +207,7 @@ class Trainer:
             InvalidInput: The gradient is not finite; the weights are as they were.
         """
         schedule = self.config.schedule
-        pretraining = self.epoch < schedule.pretrain_epochs
-        phase: Phase = "pretrain" if pretraining else "interactive"
+        phase = phase_at(schedule, self.epoch)
         step = self.steps_done
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(schedule, step, self.steps_per_epoch)

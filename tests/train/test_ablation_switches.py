@@ -15,7 +15,8 @@ from train import losses, steps
 from train.config import ExperimentConfig
 from train.dataset import SampleKey, TrainingSamples
 from train.focus_guided_loss import batch_focus_weights
-from train.steps import Phase, TrainingStep
+from train.schedule import Phase
+from train.steps import TrainingStep
 
 BASE: dict[str, Any] = {
     "network": {"drop_path": 0.0, "position": "mm", "alpha": [4.0]},

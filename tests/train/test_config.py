@@ -168,6 +168,11 @@ def test_a_schedule_without_any_epoch_is_refused() -> None:
     assert "schedule: pretrain_epochs and epochs are both 0" in sentence
 
 
+def test_more_frozen_epochs_than_there_are_are_refused() -> None:
+    sentence = refusal("brain_flair", "schedule.epochs=2", "schedule.frozen_epochs=3")
+    assert "frozen_epochs is 3" in sentence
+
+
 def test_a_skull_strip_of_ct_is_refused() -> None:
     sentence = refusal("soft_tissue_ct", "augmentation.skull_strip=0.5")
     assert "augmentation.skull_strip: is for MR scans of heads" in sentence

@@ -232,6 +232,23 @@ def test_the_coarse_output_teaches_the_head_features_even_without_a_click() -> N
     assert bool(net.head_features.queries.grad.any())
 
 
+def test_a_frozen_epoch_has_the_same_loss_and_leaves_the_features_as_they_are() -> None:
+    net = network()
+    step = TrainingStep(net, small_config(loss={"first_mask_weight": 0.3}))
+    torch.manual_seed(0)
+    whole = step(batch(), "interactive", 0, 0.3)
+    torch.manual_seed(0)
+    frozen = step(batch(), "frozen", 0, 0.3)
+    torch.testing.assert_close(frozen, whole, rtol=0, atol=0)
+    frozen.backward()
+    learned = {name for name, p in net.named_parameters() if p.grad is not None}
+    fixed = {name for name, _ in net.named_parameters()} - learned
+    assert {name.split(".")[0] for name in learned} == {"backbone", "head_features", "interaction"}
+    assert all(name.startswith(("backbone.input_stage", "backbone.encoder", "backbone.decoder"))
+               for name in fixed)  # fmt: skip
+    assert all("backbone.last_stage" in name for name in learned if name.startswith("backbone"))
+
+
 def test_pre_training_learns_the_backbone_alone_without_clicks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

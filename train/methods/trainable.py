@@ -29,7 +29,8 @@ from train.methods.vnet import VNetAlone
 from train.precision import autocast
 from train.relabelling import relabelled_batch
 from train.rounds import SimulatedRounds, play_rounds, rounds_of_step
-from train.steps import Phase, TrainingStep
+from train.schedule import Phase
+from train.steps import TrainingStep
 
 Network = CAISeg | ClickNetwork
 
