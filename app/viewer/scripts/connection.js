@@ -65,7 +65,7 @@ class Connection {
     const answer = await this.ask(resource, options).catch(() => null);
     this.uploadFailed = !answer?.ok;
     this.uploadRefusal = answer?.status === NO_ROOM ? (await answer.json()).detail : "";
-    return this.uploadFailed ? Response.json([""]) : answer;
+    return this.uploadFailed ? new Response('[""]') : answer;
   }
 
   async askForWork(resource, options) {
