@@ -63,6 +63,7 @@ window.fetch = async (resource, options) => {
     const isDone = () => said.includes('"process_completed","event_id":"' + id);
     while (!isDone()) await new Promise((resolve) => setTimeout(resolve, 20));
   }
+  if (url.includes("/queue/join")) window.idsKnown = (window.idsKnown ?? 0) + 1;
   if (!url.includes("/queue/data")) return answer;
   const listening = new TransformStream({
     transform(bytes, stream) {
@@ -169,9 +170,11 @@ def late(newcomer: Person, blob: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         return details(scan)
 
     monkeypatch.setattr(replies, "details", slowly)
-    with newcomer.page.expect_response(STREAM):
-        newcomer.click_voxel("axial", VOXELS[0], SHAPE)
+    known = newcomer.page.evaluate("() => window.idsKnown")
+    newcomer.click_voxel("axial", VOXELS[0], SHAPE)
     newcomer.expect_clicks(1)
+    # The click's, and that of its measurements.
+    newcomer.page.wait_for_function("known => window.idsKnown === known + 2", arg=known)
     newcomer.page.evaluate("() => { window.idsAreLate = true; }")
     yield newcomer
     go_on.set()
