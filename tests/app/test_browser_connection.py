@@ -170,14 +170,16 @@ def late(newcomer: Person, blob: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         return details(scan)
 
     monkeypatch.setattr(replies, "details", slowly)
-    known = newcomer.page.evaluate("() => window.idsKnown")
-    newcomer.click_voxel("axial", VOXELS[0], SHAPE)
-    newcomer.expect_clicks(1)
-    # The click's, and that of its measurements.
-    newcomer.page.wait_for_function("known => window.idsKnown === known + 2", arg=known)
-    newcomer.page.evaluate("() => { window.idsAreLate = true; }")
-    yield newcomer
-    go_on.set()
+    try:
+        known = newcomer.page.evaluate("() => window.idsKnown")
+        newcomer.click_voxel("axial", VOXELS[0], SHAPE)
+        newcomer.expect_clicks(1)
+        # The click's, and that of its measurements.
+        newcomer.page.wait_for_function("known => window.idsKnown === known + 2", arg=known)
+        newcomer.page.evaluate("() => { window.idsAreLate = true; }")
+        yield newcomer
+    finally:
+        go_on.set()
 
 
 def test_a_scan_that_is_open_before_the_page_knows_of_the_event_is_shown(
