@@ -113,10 +113,15 @@ class PageMessage(_Message):
     def parse(cls, value: Any) -> PageMessage:
         """Read the viewer's value.
 
+        Args:
+            value: A JSON document, or its text; nothing before the page has said anything.
+
         Raises:
             InvalidInput: It is something else.
         """
         try:
+            if isinstance(value, str):
+                return cls.model_validate_json(value)
             return cls.model_validate(value or {})
         except ValidationError:
             raise InvalidInput("The page and the server disagree; reload the page.") from None

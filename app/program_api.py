@@ -13,6 +13,7 @@ from typing import Any, Literal
 import gradio as gr
 from gradio.events import api
 
+from app import replies
 from app.exports import FileKind
 from app.faults import log_fault
 from app.handlers import session_key
@@ -133,14 +134,14 @@ class ProgramApi:
             The file.
         """
         message = PageMessage.parse({"layout": kind})
-        properties: dict[str, Any] = {}
+        said: dict[str, Any] = {}
 
         def written() -> None:
             for update in self._work.save(message, session_key(request)):
-                properties.update(update.constructor_args)
+                said.update(replies.documents(update))
 
         _spoken(written)
-        return gr.FileData(path=properties["server_download"]["file"]["path"])
+        return gr.FileData(path=said["server_download"]["file"]["path"])
 
     def _do(self, key: SessionKey, action: Callable[[], Action]) -> None:
         for _ in self._work.do(action(), key):
@@ -176,7 +177,7 @@ def _one_click(voxel: Iterable[int], label: str) -> Add:
 
 def _refuse_choice(update: gr.HTML) -> None:
     """A program cannot be asked back: it is told what it can choose from."""
-    choice = update.constructor_args.get("server_choice")
+    choice = replies.documents(update).get("server_choice")
     if choice is None:
         return
     options = ", ".join(

@@ -1,7 +1,13 @@
-"""What the server says to the viewer: each reply sets some of its properties."""
+"""What the server says to the viewer: each reply sets some of its properties.
+
+A property is a JSON document: all of it as one ``text``, but for the files, which stand beside the
+text because Gradio looks for them. Its page copies the viewer's properties several times an event,
+value by value.
+"""
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -35,9 +41,9 @@ def working(
     """
     work = _work("busy", stage=stage, fraction=fraction)
     if so_far is None:
-        return gr.HTML(server_work=work)
+        return _reply(server_work=work)
     scan_id, mask = so_far
-    return gr.HTML(server_work=work, server_growing={"scan": scan_id, "mask": mask.to_json()})
+    return _reply(server_work=work, server_growing={"scan": scan_id, "mask": mask.to_json()})
 
 
 def refused(sentence: str, *, lost: bool = False) -> gr.HTML:
@@ -47,12 +53,21 @@ def refused(sentence: str, *, lost: bool = False) -> gr.HTML:
         sentence: Why.
         lost: Whether that is because the server does not know the page's scan.
     """
-    return gr.HTML(server_work=_work("refused", sentence=sentence, lost=lost))
+    return _reply(server_work=_work("refused", sentence=sentence, lost=lost))
 
 
 def cancelled() -> gr.HTML:
     """The person took back what they had asked for; what was on screen stays."""
-    return gr.HTML(server_work=_work("cancelled"))
+    return _reply(server_work=_work("cancelled"))
+
+
+def documents(update: gr.HTML) -> dict[str, dict[str, Any]]:
+    """The properties that a reply sets, by name."""
+    read = {}
+    for name, written in update.constructor_args.items():
+        files = dict(written)
+        read[name] = {**json.loads(files.pop("text")), **files}
+    return read
 
 
 def is_answer(update: gr.HTML) -> bool:
@@ -62,7 +77,7 @@ def is_answer(update: gr.HTML) -> bool:
 
 def preview(payload: dict[str, Any]) -> gr.HTML:
     """A scan to show while it is encoded; see :func:`app.scan_payload.scan_payload`."""
-    return gr.HTML(server_scan=payload)
+    return _reply(server_scan=payload)
 
 
 def answer(scan: OpenScan, seconds: float, sentence: str = "") -> gr.HTML:
@@ -74,7 +89,7 @@ def answer(scan: OpenScan, seconds: float, sentence: str = "") -> gr.HTML:
         sentence: What went wrong on the way, if anything did.
     """
     session, scene = scan.session, scan.session.scene
-    return gr.HTML(
+    return _reply(
         server_work=_work("refused", sentence=sentence) if sentence else _work("idle"),
         server_answer={
             "scan": scan.scan_id,
@@ -115,7 +130,7 @@ def details(scan: OpenScan) -> gr.HTML:
     seq, scene, resident = scan.answers, scan.session.scene, scan.resident
     mask = scene.masks[scene.active_id]
     data = resident.volume.data if resident else None
-    return gr.HTML(
+    return _reply(
         server_details={
             "scan": scan.scan_id,
             "seq": seq,
@@ -144,7 +159,7 @@ def chart(
     undecided = None
     if uncertainty is not None:
         undecided = {"mask": uncertainty.mask.to_json(), "most": uncertainty.most}
-    return gr.HTML(
+    return _reply(
         server_work=_work("idle"),
         server_map={
             "id": secrets.token_urlsafe(6),
@@ -185,7 +200,7 @@ def choose_volume(volumes: int, series: str | None) -> gr.HTML:
 
 
 def _choice(question: str, options: list[dict[str, Any]]) -> gr.HTML:
-    return gr.HTML(
+    return _reply(
         server_work=_work("idle"),
         server_choice={
             "id": secrets.token_urlsafe(6),
@@ -215,7 +230,22 @@ def nothing() -> gr.HTML:
 
 def download(path: Path) -> gr.HTML:
     """A file for the person to keep."""
-    return gr.HTML(server_download={"name": path.name, "file": _served(path)})
+    return _reply(server_download={"name": path.name, "file": _served(path)})
+
+
+def _reply(**properties: dict[str, Any]) -> gr.HTML:
+    written: dict[str, Any] = {name: _written(value) for name, value in properties.items()}
+    return gr.HTML(**written)
+
+
+def _written(document: dict[str, Any]) -> dict[str, Any]:
+    files = {name: value for name, value in document.items() if _is_file(value)}
+    rest = {name: value for name, value in document.items() if name not in files}
+    return {"text": json.dumps(rest), **files}
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, dict) and "meta" in value
 
 
 def _work(state: str, **more: Any) -> dict[str, Any]:

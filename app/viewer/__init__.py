@@ -1,12 +1,13 @@
 """The viewer: three linked slices and the mask's surface, drawn by the browser.
 
 The scan is sent once; slices, zoom, window and crosshair cost no network traffic. The page says
-everything in the component's value (:class:`app.messages.PageMessage`), the server answers by
-setting the other properties (:mod:`app.replies`).
+everything in the component's value, a text of JSON (:class:`app.messages.PageMessage`), the server
+answers by setting the other properties (:mod:`app.replies`).
 """
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import gradio as gr
 import plotly
 
 _HERE = Path(__file__).parent
+
+_EVENTS = ("open", "cancel", "act", "measure", "chart", "save")
 
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 """The JavaScript that draws the surface."""
@@ -88,6 +91,9 @@ def volume_viewer(models: list[dict[str, Any]], upload_mb: int) -> gr.HTML:
     undid, …), ``measure`` (the page wants figures and surface of the mask), ``chart`` (a map is
     asked for), ``save`` (a file is asked for).
 
+    The component itself holds one call; what it calls is in :func:`head`. Gradio's page compiles
+    a component's template, and its server searches the component's script, several times an event.
+
     It is no subclass, because Gradio writes a ``.pyi`` file beside the source of each.
 
     Args:
@@ -95,34 +101,35 @@ def volume_viewer(models: list[dict[str, Any]], upload_mb: int) -> gr.HTML:
             to start with first.
         upload_mb: MiB that an uploaded file may have.
     """
+    # Every name in quotation marks is an event to Gradio, and no other is.
+    events = ", ".join(f'"{event}"' for event in _EVENTS)
     return gr.HTML(
         elem_id="viewer",
-        html_template=_read("viewer.html"),
-        js_on_load=script(),
+        html_template="",
+        js_on_load=f"startViewer(element, props, trigger, watch, upload); // fires {events}",
         apply_default_css=False,
-        models=models,
+        models=json.dumps(models),
         upload_mb=upload_mb,
     )
 
 
 @cache
-def script() -> str:
-    """The viewer's JavaScript, all files in one scope.
-
-    It must not hold the name of a property that the server sets in quotation marks: Gradio takes
-    every quoted name for an event, and then sends the event in place of the property.
-    """
-    return '"use strict";\n' + "\n".join(_read(f"scripts/{name}") for name in _SCRIPTS)
+def head() -> str:
+    """What the page's ``<head>`` needs: the viewer's styles and its script."""
+    styles = "\n".join(_read(f"styles/{name}") for name in _STYLES)
+    return f"<style>{styles}</style><script>{script()}</script>"
 
 
 @cache
-def head() -> str:
-    """What the page's ``<head>`` needs: the styles, and a description for small screens.
-
-    The styles are here because Gradio parses a component's own CSS again at each of its updates.
-    """
-    styles = "\n".join(_read(f"styles/{name}") for name in _STYLES)
-    return f"<style>{styles}</style>"
+def script() -> str:
+    """A function that fills an element with the viewer: all files of JavaScript in its scope."""
+    # So escaped, nothing in it can end the script that it stands in.
+    page = json.dumps(_read("viewer.html")).replace("<", "\\u003c")
+    files = "\n".join(_read(f"scripts/{name}") for name in _SCRIPTS)
+    return (
+        "function startViewer(element, props, trigger, watch, upload) {\n"
+        f'"use strict";\nelement.innerHTML = {page};\n{files}\n}}'
+    )
 
 
 @cache

@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
+from app import replies
 from app.metrics import Metrics
 from app.models import ModelShelf
 from app.network_work import NetworkWork
@@ -158,7 +159,7 @@ def said(updates: Iterable[Any]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for update in updates:
         if isinstance(update, gr.HTML):
-            properties |= update.constructor_args
+            properties |= replies.documents(update)
     return properties
 
 

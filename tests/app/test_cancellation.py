@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from app import replies
 from app.cancellation import Cancellations
 from app.file_owners import FileOwners
 from app.handlers import Handlers
@@ -48,7 +49,7 @@ def cancel_midway(
 
 
 def states(updates: list[gr.HTML]) -> list[str]:
-    works = (update.constructor_args.get("server_work") for update in updates)
+    works = (replies.documents(update).get("server_work") for update in updates)
     return [work["state"] for work in works if work]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from app import replies
 from app.file_owners import FileOwners
 from app.handlers import Handlers
 from app.store import SessionKey, SessionStore
@@ -23,7 +25,7 @@ ANN, BOB = "ann", "bob"
 
 
 def stages(updates: Iterable[gr.HTML]) -> list[str]:
-    works = (update.constructor_args.get("server_work", {}) for update in updates)
+    works = (replies.documents(update).get("server_work", {}) for update in updates)
     return [work["stage"] for work in works if work.get("state") == "busy"]
 
 
@@ -206,6 +208,8 @@ def test_a_refused_file_leaves_nothing_behind(
     "value",
     [
         "nonsense",
+        '"nonsense"',
+        '{"scan": 7}',
         {"request": {"kind": "theft"}},
         {"scan": 7},
         {"actions": "all"},
@@ -238,7 +242,8 @@ def test_an_action_that_makes_no_sense_changes_nothing(
     handlers: Handlers, upload: Path, store: SessionStore, action: Any
 ) -> None:
     scan = said(handlers.open(opening(upload), request(ANN)))["server_scan"]
-    told = said(handlers.act({"scan": scan["id"], "actions": [action]}, request(ANN)))
+    written = json.dumps({"scan": scan["id"], "actions": [action]})
+    told = said(handlers.act(written, request(ANN)))
     assert told["server_work"]["state"] == "refused"
     present = store.get(SessionKey("", ANN))
     assert present is not None

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from app import replies
 from app.metrics import Metrics
 from app.network_work import PREVIEW_SHARE, NetworkWork, Preview
 from app.store import ResidentScan
@@ -69,8 +70,8 @@ def test_a_scan_is_shown_patch_by_patch_beginning_at_the_view(
     predictor = cast(CAISegPredictor, stand_in)
     grown = []
     for update in network.encode(predictor, volume, near=(3.0, 4.0, 5.0), scan_id="it"):
-        if "server_growing" in update.constructor_args:
-            grown.append(update.constructor_args["server_growing"])
+        if part := replies.documents(update).get("server_growing"):
+            grown.append(part)
             stand_in.seen.set()
     assert [part["scan"] for part in grown] == ["it"]
     shown = PackedMask.from_json(grown[0]["mask"]).unpack()
@@ -84,7 +85,7 @@ def test_the_mask_on_screen_stays_until_the_new_one_is_whole(
 ) -> None:
     predictor, volume = cast(CAISegPredictor, StandInPredictor()), load_volume(blob)
     updates = network.encode(predictor, volume, near=(0.0, 0.0, 0.0))
-    assert not any("server_growing" in update.constructor_args for update in updates)
+    assert not any("server_growing" in replies.documents(update) for update in updates)
 
 
 def test_clicks_go_on_on_the_cpu_when_the_gpu_is_full(

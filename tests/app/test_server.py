@@ -52,17 +52,19 @@ def test_only_the_steps_for_programs_are_open_endpoints(client: httpx.Client) ->
     assert set(named) == {"/load", "/click", "/undo", "/result", "/download"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("server_scan", "server_answer", "server_work", "server_details", "server_download"),
-        *("models", "upload_mb"),
-    ],
-)
-def test_the_script_does_not_quote_the_properties_that_the_server_sets(name: str) -> None:
-    """Gradio would take a quoted name for an event; see :func:`app.viewer.script`."""
-    assert re.search(rf"\b{name}\b", script())
-    assert not re.search(rf"""['"`]{name}['"`]""", script())
+def test_the_component_that_gradio_copies_at_every_event_holds_a_call_and_its_events(
+    client: httpx.Client,
+) -> None:
+    components = client.get("config").json()["components"]
+    (viewer,) = (part["props"] for part in components if part["props"].get("elem_id") == "viewer")
+    assert viewer["html_template"] == viewer["css_template"] == ""
+    # What else it quoted would be an event, and no property any more.
+    quoted = re.findall(r"""['"`](\w+)['"`]""", viewer["js_on_load"])
+    assert set(quoted) == {"open", "cancel", "act", "measure", "chart", "save"}
+
+
+def test_nothing_in_the_viewer_s_script_ends_it_early() -> None:
+    assert head().count("<script>") == head().count("</script") == 1
 
 
 def test_every_script_and_style_is_part_of_the_page(repository: Path) -> None:

@@ -18,7 +18,7 @@ class ClickList {
     this.hint.hidden = clicks.length > 0;
     this.send.disabled = collected === 0;
     this.list.replaceChildren(...clicks.map((click, index) => this.row(click, index)));
-    if (grown) this.list.scrollTop = this.list.scrollHeight;
+    if (grown) requestAnimationFrame(() => { this.list.scrollTop = this.list.scrollHeight; });
   }
 
   // The row of the click under the pointer stands out; -1 for none.

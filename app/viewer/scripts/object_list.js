@@ -27,7 +27,9 @@ class ObjectList {
     const rows = layers.map((layer, place) => this.row(layer, place, layers.length, active));
     this.list.replaceChildren(...rows);
     this.list.querySelector(focus)?.focus();
-    this.list.querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest" });
+    requestAnimationFrame(() => {
+      this.list.querySelector("[aria-current=true]")?.scrollIntoView({ block: "nearest" });
+    });
   }
 
   row(layer, place, count, active) {

@@ -19,6 +19,7 @@ class SliceView {
     // By the layer of stage.layers that it shows.
     this.pictures = new WeakMap();
     this.requested = 0;
+    this.resize();
     new ResizeObserver(() => this.resize()).observe(this.canvas);
     for (const [edge, letter] of Object.entries(PLANES[this.plane].letters)) {
       section.querySelector("[data-edge=" + edge + "]").textContent = letter;
@@ -29,18 +30,16 @@ class SliceView {
     return this.stage.cross[PLANES[this.plane].normal];
   }
 
-  get size() {
-    return { width: this.canvas.clientWidth, height: this.canvas.clientHeight };
-  }
-
   get frame() {
     return frameOf(this.plane, this.stage.volume, this.size, this.camera);
   }
 
   resize() {
     const ratio = window.devicePixelRatio;
-    this.canvas.width = Math.round(this.canvas.clientWidth * ratio);
-    this.canvas.height = Math.round(this.canvas.clientHeight * ratio);
+    // Kept, because asking makes the browser lay the page out at once.
+    this.size = { width: this.canvas.clientWidth, height: this.canvas.clientHeight };
+    this.canvas.width = Math.round(this.size.width * ratio);
+    this.canvas.height = Math.round(this.size.height * ratio);
     this.draw();
   }
 

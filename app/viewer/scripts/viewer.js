@@ -13,10 +13,21 @@ const views = [...element.querySelectorAll(".cs-view:not(.cs-surface)")].map(
 );
 stage.active = views[0];
 
+// All that the page has to say, see app/messages.py.
+let message = {};
+
 function send(event, changes) {
   const view = stage.volume && stage.cross;
-  props.value = { ...props.value, model: find("model").value, view, ...changes };
+  message = { ...message, model: find("model").value, view, ...changes };
+  props.value = JSON.stringify(message);
   trigger(event);
+}
+
+// What the server has said last in one of its properties, see app/replies.py; nothing before it has.
+function said(property) {
+  if (!props[property]) return null;
+  const { text, ...files } = props[property];
+  return { ...JSON.parse(text), ...files };
 }
 
 // Everything that buttons, keys and the pointer can ask for.
@@ -93,10 +104,10 @@ const parts = attachParts({
   find, stage, redraw, panel, commands, send, gate,
   openScan: (item) => opening.open(item),
   request: (request) => opening.ask(request),
-  lastRequest: () => props.value.request,
+  lastRequest: () => message.request,
   answered: () => Boolean(dialogue?.answered),
   isShown: () => !dialogue || dialogue.answered !== null,
-  cards: props.models,
+  cards: JSON.parse(props.models),
 });
 Object.assign(commands, tapCommands(stage, commands));
 commands.toggleTheme = attachTheme(find("theme"));
@@ -157,7 +168,7 @@ async function showPreview(description) {
     return;
   }
   // Then the server has deleted what the page fetches, and has said why.
-  const isOvertaken = () => props.server_scan.id !== description.id || hasFailed(root.dataset);
+  const isOvertaken = () => said("server_scan").id !== description.id || hasFailed(root.dataset);
   let volume;
   try {
     volume = await Volume.load(description);
@@ -170,8 +181,9 @@ async function showPreview(description) {
   if (dialogue?.answered) fallback = { volume: stage.volume, dialogue, collected: stage.collected };
   putOnStage(volume, new Dialogue(description.id, opening.source, send));
   // What is known of its mask may have come first.
-  if (props.server_growing) await showGrowing(props.server_growing);
-  if (props.server_answer) await showAnswer(props.server_answer);
+  const [growing, answer] = [said("server_growing"), said("server_answer")];
+  if (growing) await showGrowing(growing);
+  if (answer) await showAnswer(answer);
 }
 
 // The scan on screen is open on the server again, under another id.
@@ -204,8 +216,14 @@ async function showAnswer(answer) {
     clicks: answer.clicks.length,
     ready: true,
   });
-  trigger("measure");
   gate.answered();
+  afterPainting(() => trigger("measure"));
+}
+
+// Once what has changed is on screen; at once where nobody looks.
+function afterPainting(act) {
+  if (document.hidden) act();
+  else requestAnimationFrame(() => setTimeout(act));
 }
 
 async function showWork(work) {
@@ -292,7 +310,6 @@ attachControls(element, views, commands);
 attachFiles(find, (files) => parts.openFiles(files));
 commands.spaceHeld = attachKeyboard(commands);
 
-// The keys are not in quotation marks for a reason: see script() in app/viewer/__init__.py.
 for (const [property, show] of Object.entries({
   server_scan: showPreview,
   server_answer: showAnswer,
@@ -303,6 +320,6 @@ for (const [property, show] of Object.entries({
   server_map: (map) => parts.mapArrived(map),
   server_choice: (choice) => parts.choiceArrived(choice),
 })) {
-  watch(property, () => show(props[property]));
+  watch(property, () => show(said(property)));
 }
 root.dataset.live = true;
