@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 Box = tuple[slice, slice, slice]
 
@@ -52,15 +54,24 @@ def relative(box: Box, part: Box) -> Box:
     return i, j, k
 
 
+def sparse_zeros(
+    shape: Sequence[int], device: torch.device, dtype: type[np.float32 | np.int64] = np.float32
+) -> Tensor:
+    """Zeros of which a few boxes will be written to; on the CPU no others claim memory."""
+    # PyTorch writes its zeros itself; NumPy asks the system for memory that is 0 when first read.
+    return torch.from_numpy(np.zeros(tuple(shape), dtype=dtype)).to(device)
+
+
 def occupied(mask: npt.NDArray[np.bool_]) -> Box | None:
     """The smallest box that holds a mask; ``None`` for an empty one."""
-    planes = np.flatnonzero([plane.any() for plane in mask])
+    # Plane by plane as they lie in memory.
+    order = np.argsort(mask.strides)[::-1]
+    laid = mask.transpose(order)
+    planes = np.flatnonzero([plane.any() for plane in laid])
     if len(planes) == 0:
         return None
-    i = slice(int(planes[0]), int(planes[-1]) + 1)
-    flat: npt.NDArray[np.bool_] = np.any(mask[i], axis=0)
-    j, k = (
-        slice(int(places[0]), int(places[-1]) + 1)
-        for places in (np.flatnonzero(np.any(flat, axis=axis)) for axis in (1, 0))
-    )
+    flat: npt.NDArray[np.bool_] = np.any(laid[planes[0] : planes[-1] + 1], axis=0)
+    found = (planes, np.flatnonzero(np.any(flat, axis=1)), np.flatnonzero(np.any(flat, axis=0)))
+    parts = [slice(int(places[0]), int(places[-1]) + 1) for places in found]
+    i, j, k = (parts[place] for place in np.argsort(order))
     return i, j, k

@@ -47,6 +47,8 @@ class CheckpointInfo(BaseModel):
     preprocessing: PreprocessingConfig
     guided_filter: GuidedFilterConfig | None = None
     """How masks follow the scan's edges; ``None`` leaves them as the network gives them."""
+    click_reach_mm: float | None = Field(None, gt=0, le=1000, allow_inf_nan=False)
+    """How far from itself a click acts, along every axis; half a patch's size when left out."""
     provenance: dict[str, Any] = Field(default_factory=dict)
     """How the weights were made: data, split hash, epochs, command, time, hardware, commit."""
     figures: dict[str, Any] = Field(default_factory=dict)

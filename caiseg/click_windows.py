@@ -55,6 +55,14 @@ class ClickWindows:
         )
         return i, j, k
 
+    def hull(self, grid: Sequence[int]) -> Box:
+        """The smallest box that holds all windows and the cells beside them."""
+        i, j, k = (
+            slice(max(part.start - 1, 0), min(part.stop + 1, size))
+            for part, size in zip(hull(map(self.box, range(len(self)))), grid, strict=True)
+        )
+        return i, j, k
+
     def boxes(self) -> list[tuple[Box, list[int]]]:
         """Boxes without a common cell that cover all windows, each with the clicks that meet it."""
         windows = {click: self.box(click) for click in range(len(self))}

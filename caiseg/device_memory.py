@@ -48,6 +48,7 @@ class Attempt:
         *,
         dense: bool | None = None,
         first: Sequence[float] | None = None,
+        reach_mm: float | None = None,
         preview: Callable[[Box, Tensor], None] | None = None,
     ) -> EncodedFeatures:
         """Encode a scan patch by patch; one of several patches is kept in half precision.
@@ -58,6 +59,7 @@ class Attempt:
             progress: Called with the share of work done, in (0, 1].
             dense: See :class:`caiseg.encoded_features.EncodedFeatures`.
             first: Voxel in whose neighbourhood to begin.
+            reach_mm: How far from itself a click acts; half a patch's size when left out.
             preview: See :class:`caiseg.encoded_features.EncodedFeatures`.
         """
         return EncodedFeatures(
@@ -69,6 +71,7 @@ class Attempt:
             dense=dense,
             storage=_storage(self.network.config, image.shape, self.patch_size),
             first=first,
+            reach_mm=reach_mm,
             preview=preview,
         )
 

@@ -2,8 +2,8 @@
 
 A scan that fits into one patch is encoded as it is; a larger one in overlapping patches whose
 features are put together, so that what answers a click is one feature map whatever the scan's
-size. A click moves features within a patch's size of itself, and the last stage runs again where
-that can change the answer.
+size. A click moves features within a window round itself, and the last stage runs again where that
+can change the answer.
 All arrays here lie on the model grid.
 """
 
@@ -58,8 +58,7 @@ class EncodedFeatures:
         network: In evaluation mode.
         image: Preprocessed scan ``(I, J, K)`` on the network's device.
         spacing: Voxel size ``(3,)`` in mm.
-        patch_size: Largest patch ``(i, j, k)``; rounded up to the network's total stride. A click
-            acts in a box of that size round it.
+        patch_size: Largest patch ``(i, j, k)``; rounded up to the network's total stride.
         progress: Called with the share of work done, in (0, 1].
         dense: Whether to answer clicks by running the last stage wherever they act, the reference
             to which the answer block by block is held; when left out, everywhere but on the CPU,
@@ -67,6 +66,8 @@ class EncodedFeatures:
         storage: Type that the features are kept in. Half precision halves the memory; the answer
             without clicks is computed from what is kept, so that all answers agree.
         first: Voxel in whose neighbourhood to begin; every order gives the same features.
+        reach_mm: How far from itself a click acts, along every axis; at most half a patch's size,
+            and that far when left out.
         preview: Called after each patch but the last with its box and with the foreground logits
             ``(I, J, K)`` of the patches so far. They are on their way to the answer: only their
             sign counts, and 0 stands for nothing known yet.
@@ -88,6 +89,7 @@ class EncodedFeatures:
         dense: bool | None = None,
         storage: torch.dtype = torch.float32,
         first: Sequence[float] | None = None,
+        reach_mm: float | None = None,
         preview: Callable[[Box, Tensor], None] | None = None,
     ):
         self.shape = (image.shape[0], image.shape[1], image.shape[2])
@@ -97,8 +99,9 @@ class EncodedFeatures:
         strides = network.config.total_stride
         size = scan_size(self.shape, patch_size, strides, self._cell)
         self.boxes = patch_boxes(size, patch_size, strides, self._cell)
-        reach = self._cells_of(whole_box(padded_size(patch_size, strides)))
-        self._reach = [part.stop for part in reach]
+        patch = self._cells_of(whole_box(padded_size(patch_size, strides)))
+        self._patch = [part.stop for part in patch]
+        self._window = self._patch if reach_mm is None else self._cells_within(reach_mm)
         padded = pad_to(image, size, float(image.min()))
         self._base = torch.zeros(size, device=image.device)
         self._blending = Blending(self.boxes, size, image.device)
@@ -141,6 +144,17 @@ class EncodedFeatures:
         moved.dense = False
         return moved
 
+    def near(self, voxels: Tensor) -> Box:
+        """The part of the scan in which a previous mask matters to clicks at some voxels."""
+        windows = self._windows(voxels // torch.as_tensor(self._cell, device=self.device))
+        i, j, k = (
+            slice(part.start, min(part.stop, size))
+            for part, size in zip(
+                self._voxels_of(windows.hull(self._grid)), self.shape, strict=True
+            )
+        )
+        return i, j, k
+
     @torch.inference_mode()
     def answer(self, voxels: Tensor, labels: Tensor, previous_mask: Tensor) -> ClickAnswer:
         """Run the click-dependent part where the clicks act.
@@ -148,10 +162,11 @@ class EncodedFeatures:
         Args:
             voxels: Voxels of at least one click, ``(n_c, 3)`` int64.
             labels: ``(n_c,)`` int64, 0 for background and 1 for foreground.
-            previous_mask: ``S_p``, ``(I, J, K)`` in [0, 1].
+            previous_mask: ``S_p``, ``(I, J, K)`` in [0, 1]; what is not :meth:`near` the clicks
+                does not matter.
         """
         clicks = ClickCells.from_voxels(voxels, labels, self.network.feature_stride)
-        windows = ClickWindows.around(clicks.cells, self._grid, self._reach)
+        windows = self._windows(clicks.cells)
         adjustment, affinity = self.network.adjustment(
             self.scan.features[0],
             self._heads(clicks),
@@ -250,6 +265,18 @@ class EncodedFeatures:
         self._blockwise = BlockwiseLastStage(stage, self._cell)
         self._bound = AnswerBound(stage, self._cell)
 
+    def _windows(self, cells: Tensor) -> ClickWindows:
+        """Where clicks in some cells ``(n_c, 3)`` act."""
+        return ClickWindows.around(cells, self._grid, self._window)
+
+    def _cells_within(self, reach_mm: float) -> list[int]:
+        """Size of a click's window on the grid of ``F``, at most a patch."""
+        cells_mm = [float(mm) * cell for mm, cell in zip(self.spacing, self._cell, strict=True)]
+        return [
+            min(patch, 2 * int(reach_mm / size) + 1)
+            for patch, size in zip(self._patch, cells_mm, strict=True)
+        ]
+
     @torch.inference_mode()
     def _encode(self, patch: Tensor, storage: torch.dtype) -> ScanFeatures:
         return self.network.encode(patch[None, None]).stored(storage)
@@ -267,7 +294,7 @@ class EncodedFeatures:
     def _shares(self, skip: Tensor) -> Tensor:
         """What skip features ``(1, base, I, J, K)`` add in the last stage, part by part."""
         stage = self.network.backbone.last_stage
-        parts = _parts(self._grid, self._reach)
+        parts = _parts(self._grid, self._patch)
         if len(parts) == 1:
             return stage.share_of_skip(skip.float()).to(skip)
         shares = skip.new_empty((*self._base.shape, 2 * skip.shape[1])).movedim(-1, 0)[None]
@@ -282,7 +309,7 @@ class EncodedFeatures:
     @torch.inference_mode()
     def _answer_without_clicks(self) -> None:
         """Fill in the logits, and how far each of them may move before it is computed anew."""
-        for cells in _parts(self._grid, self._reach):
+        for cells in _parts(self._grid, self._patch):
             self._base[self._voxels_of(cells)] = self._logits_in(cells)
         self._tolerated = torch.full_like(self._base, torch.inf)
         self._cut(self._tolerated).copy_(tolerated_change(self.base_logits))

@@ -11,10 +11,11 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from caiseg.boxes import Box, whole_box
+from caiseg.boxes import Box, sparse_zeros, whole_box
 from caiseg.click_windows import ClickWindows
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def best_affinities(
         Values ``(2, I, J, K)`` and winners ``(2, I, J, K)`` int64.
     """
     grid = features.shape[1:]
-    value = torch.zeros((2, *grid), device=features.device)
-    winner = torch.zeros((2, *grid), dtype=torch.long, device=features.device)
+    value = sparse_zeros((2, *grid), features.device)
+    winner = sparse_zeros((2, *grid), features.device, np.int64)
     everywhere = [(whole_box(grid), list(range(len(clicks))))]
     with torch.autocast(features.device.type, enabled=False):
         projection = _Projection(clustering, features, previous_mask)

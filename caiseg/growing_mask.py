@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from caiseg.boxes import Box
+from caiseg.boxes import Box, whole_box
 from caiseg.grids import Shape
-from caiseg.interpolation import write_mask
+from caiseg.interpolation import reached, write_mask
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -43,8 +43,10 @@ class GrowingMask:
 
     def _brought_up_to_date(self, logits: Tensor) -> BoolArray:
         with torch.inference_mode():
+            shape = self._mask.shape
             for box in self._waiting:
-                write_mask(self._mask, logits, box)
+                renewed = reached(box, logits.shape, shape)
+                write_mask(self._mask, logits, renewed, whole_box(shape), shape)
         self._waiting.clear()
         so_far: BoolArray = self._mask.copy()
         return so_far

@@ -25,12 +25,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.functional import pad
 
-from caiseg.boxes import Box, hull, meeting, moved, occupied, whole_box
+from caiseg.boxes import Box, hull, meeting, moved, occupied, relative, whole_box
 from caiseg.clicks import Click, Label
 from caiseg.grids import Shape, Spacing
 
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
+Places = tuple[Indices, ...]
 
 _SLICES = 8
 """Slices that are filtered at once, so that memory stays small beside the mask."""
@@ -89,6 +90,23 @@ class GuidedFilter:
         moved.__dict__.update(self.__dict__, _device=device)
         return moved
 
+    def needed(self, boxes: Iterable[Box], clicks: Sequence[Click]) -> Box:
+        """The part of the scan that :meth:`after_clicks` has to know; beyond it nothing changes.
+
+        Args:
+            boxes: Where the network's mask changed.
+            clicks: All clicks, at least one.
+        """
+        shape, reach = self._data.shape, self._config.click_mm
+        held = [self._grown(self._grown(box, shape), shape) for box in boxes]
+        for click in clicks:
+            i, j, k = (
+                slice(max(place - int(reach / step), 0), min(place + int(reach / step) + 1, size))
+                for place, step, size in zip(click.voxel, self._spacing, shape, strict=True)
+            )
+            held.append((i, j, k))
+        return hull(held)
+
     def whole(self, network_mask: Mask, clicks: Sequence[Click] = ()) -> Mask:
         """A mask, filtered everywhere.
 
@@ -103,29 +121,53 @@ class GuidedFilter:
 
     def after_clicks(
         self,
+        part: Box,
         first: Mask,
         network_first: Mask,
         network_mask: Mask,
         boxes: Iterable[Box],
         clicks: Sequence[Click],
     ) -> Mask:
-        """A mask with clicks, filtered anew where it differs from the first one.
+        """A part of a mask with clicks, filtered anew where it differs from the first one.
 
         Args:
-            first: The first mask, filtered, ``(I, J, K)`` on the display grid.
+            part: Of the display grid, with all that is :meth:`needed`; the masks are of this part.
+            first: The first mask, filtered.
             network_first: The first mask as the network gave it.
             network_mask: The mask with clicks as the network gave it.
-            boxes: Outside of them both masks of the network are equal.
+            boxes: Of the display grid; outside of them both masks of the network are equal.
             clicks: All clicks, on the display grid.
         """
+        inner = self._in_part(part)
         mask: Mask = first.copy()
-        for box in self._joined(boxes, first.shape):
-            for slab in self._slabs(box):
+        network_first, network_mask = map(self._slice_by_slice, (network_first, network_mask))
+        for box in inner._joined([relative(box, part) for box in boxes], mask.shape):
+            for slab in inner._slabs(box):
                 changed = occupied(network_mask[slab] != network_first[slab])
                 if changed is not None:
-                    self._renew(mask, network_mask, moved(changed, slab))
-        self._follow(mask, network_mask, clicks)
+                    inner._renew(mask, network_mask, moved(changed, slab))
+        i, j, k = (axis.start for axis in part)
+        inner._follow(
+            mask,
+            network_mask,
+            [
+                Click((click.voxel[0] - i, click.voxel[1] - j, click.voxel[2] - k), click.label)
+                for click in clicks
+            ],
+        )
         return mask
+
+    def _slice_by_slice(self, mask: Mask) -> Mask:
+        """The same values, those of a slice side by side in memory."""
+        outer = np.ascontiguousarray(np.moveaxis(mask, self._axis, 0))
+        laid: Mask = np.moveaxis(outer, 0, self._axis)
+        return laid
+
+    def _in_part(self, part: Box) -> GuidedFilter:
+        """The same filter on a part of the scan, right where the rest does not matter."""
+        inner = object.__new__(GuidedFilter)
+        inner.__dict__.update(self.__dict__, _data=self._data[part])
+        return inner
 
     def _joined(self, boxes: Iterable[Box], shape: Shape) -> list[Box]:
         """Boxes that hold the given ones, those near each other put together.
@@ -149,20 +191,19 @@ class GuidedFilter:
         A clicked voxel takes its label whatever both say. Where clicks of both labels are near, or
         on one voxel, the network's answer stands.
         """
-        filtered, given = mask.reshape(-1), network_mask.reshape(-1)
         foreground, background, both = self._reached_by(clicks, self._config.click_mm, mask.shape)
-        filtered[foreground] |= given[foreground]
-        filtered[background] &= given[background]
-        filtered[both] = given[both]
+        mask[foreground] |= network_mask[foreground]
+        mask[background] &= network_mask[background]
+        mask[both] = network_mask[both]
         foreground, background, both = self._reached_by(clicks, 0.0, mask.shape)
-        filtered[foreground] = True
-        filtered[background] = False
-        filtered[both] = given[both]
+        mask[foreground] = True
+        mask[background] = False
+        mask[both] = network_mask[both]
 
     def _reached_by(
         self, clicks: Sequence[Click], reach_mm: float, shape: Shape
-    ) -> tuple[Indices, Indices, Indices]:
-        """Flat indices of the voxels near foreground clicks, near background clicks, near both."""
+    ) -> tuple[Places, Places, Places]:
+        """Indices of the voxels near foreground clicks, near background clicks, near both."""
         foreground, background = (
             np.unique(
                 np.concatenate(
@@ -172,7 +213,9 @@ class GuidedFilter:
             )
             for label in (Label.FOREGROUND, Label.BACKGROUND)
         )
-        return foreground, background, np.intersect1d(foreground, background)
+        both = np.intersect1d(foreground, background)
+        f, b, c = (np.unravel_index(flat, shape) for flat in (foreground, background, both))
+        return f, b, c
 
     def _renew(self, mask: Mask, network_mask: Mask, changed: Box) -> None:
         """Filter whatever depends on a box of the network's mask, in place."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from caiseg.boxes import Box
+from caiseg.boxes import Box, sparse_zeros
+from caiseg.click_windows import ClickWindows
 from caiseg.feature_clustering import (
     ClickCells,
     ClusteredAffinity,
@@ -106,6 +107,7 @@ class InteractionGuidedModule(nn.Module):
         head_features: Tensor,
         clicks: ClickCells,
         affinity: ClusteredAffinity,
+        windows: ClickWindows | None = None,
     ) -> Adjustment:
         """What at least one click adds to ``F``.
 
@@ -114,10 +116,16 @@ class InteractionGuidedModule(nn.Module):
             head_features: ``q_cls`` of every click's label, ``(n_c, C)``.
             clicks: The clicks on the grid of ``F``.
             affinity: Their clustered affinity map.
+            windows: Outside of them it is 0; everywhere it may be something when left out.
         """
         strength = affinity.value
-        if self.exclusive:
+        if self.exclusive and windows is None:
             strength = strength * (1 - strength.flip(0))
+        elif self.exclusive and windows is not None:
+            strength = sparse_zeros(strength.shape, strength.device)
+            for (i, j, k), _ in windows.boxes():
+                value = affinity.value[:, i, j, k]
+                strength[:, i, j, k] = value * (1 - value.flip(0))
         clicked = (slice(None), *clicks.cells.T)
         targets = head_features - features[clicked].T.to(head_features)
         return Adjustment(strength, affinity.winner, targets)

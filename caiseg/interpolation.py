@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from caiseg.boxes import Box, occupied
+from caiseg.boxes import Box, meeting, moved, occupied, relative, sparse_zeros, whole_box
 
 _PLANES = 32
 """Planes that are interpolated at once, so that memory stays small beside the mask."""
@@ -80,23 +80,23 @@ def _places(size: int, wanted: int) -> Tensor:
     return ((steps + 0.5) * (size / wanted) - 0.5).clamp(min=0)
 
 
-def write_mask(mask: npt.NDArray[np.bool_], logits: Tensor, box: Box) -> Box:
-    """Renew a mask where it depends on a box of the logits, in place.
+def write_mask(
+    mask: npt.NDArray[np.bool_], logits: Tensor, box: Box, part: Box, shape: Sequence[int]
+) -> None:
+    """Renew a mask in a box, in place.
 
     Args:
-        mask: ``(I, J, K)`` on the display grid.
+        mask: A part of the display grid.
         logits: On the model grid, whole.
-        box: On the model grid.
-
-    Returns:
-        The box of the display grid that was renewed.
+        box: Of the display grid, inside that part.
+        part: Which part.
+        shape: Size ``(I, J, K)`` of the display grid.
     """
-    i, j, k = reached(box, logits.shape, mask.shape)
+    i, j, k = box
     for start in range(i.start, i.stop, _PLANES):
-        part = (slice(start, min(start + _PLANES, i.stop)), j, k)
-        values = interpolate_box(logits, part, logits.shape, mask.shape)
-        mask[part] = (values > 0).cpu().numpy()
-    return i, j, k
+        planes = (slice(start, min(start + _PLANES, i.stop)), j, k)
+        values = interpolate_box(logits, planes, logits.shape, shape)
+        mask[relative(planes, part)] = (values > 0).cpu().numpy()
 
 
 def redrawn(logits: Tensor, before: Tensor, box: Box) -> Box | None:
@@ -127,7 +127,9 @@ def redrawn(logits: Tensor, before: Tensor, box: Box) -> Box | None:
     return first, second, third
 
 
-def mask_to_model(mask: npt.NDArray[np.bool_], model_shape: Sequence[int]) -> Tensor:
+def mask_to_model(
+    mask: npt.NDArray[np.bool_], model_shape: Sequence[int], wanted: Box | None = None
+) -> Tensor:
     """A mask on the model grid, 0 or 1: where at least half of the interpolated mask is 1.
 
     Only the part of the scan that the mask occupies is interpolated.
@@ -135,20 +137,36 @@ def mask_to_model(mask: npt.NDArray[np.bool_], model_shape: Sequence[int]) -> Te
     Args:
         mask: ``(I, J, K)`` on the display grid.
         model_shape: Size of the model grid.
+        wanted: Box of the model grid outside of which the mask does not matter; all of it counts
+            when left out.
 
     Returns:
-        Float32 tensor of that size.
+        Float32 tensor of that size, 0 outside of ``wanted``.
     """
-    result = torch.zeros(tuple(model_shape))
-    held = occupied(mask)
-    if held is None:
+    result = sparse_zeros(model_shape, torch.device("cpu"))
+    wanted = whole_box(model_shape) if wanted is None else wanted
+    looked_at = _read(wanted, mask.shape, model_shape)
+    inside = occupied(mask[looked_at])
+    if inside is None:
         return result
-    i, j, k = (
-        slice(max(part.start - 1, 0), min(part.stop + 1, size))
-        for part, size in zip(held, mask.shape, strict=True)
-    )
+    held = moved(inside, looked_at)
+    box = meeting(reached(held, mask.shape, model_shape), wanted)
+    if box is None:
+        return result
+    i, j, k = _read(box, mask.shape, model_shape)
     part = torch.from_numpy(np.ascontiguousarray(mask[i, j, k]))
-    box = reached(held, mask.shape, model_shape)
     share = interpolate_box(part, box, mask.shape, model_shape, (i.start, j.start, k.start))
     result[box] = (share >= 0.5).float()
     return result
+
+
+def _read(box: Box, source_shape: Sequence[int], target_shape: Sequence[int]) -> Box:
+    """The box of the source grid that values in a box of the target grid are made of."""
+    parts = []
+    for part, size, wanted in zip(box, source_shape, target_shape, strict=True):
+        if size == wanted or part.start == part.stop:
+            parts.append(part)
+            continue
+        place = _places(size, wanted)[part]
+        parts.append(slice(int(place[0]), min(int(place[-1]) + 2, size)))
+    return parts[0], parts[1], parts[2]

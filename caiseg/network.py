@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from caiseg.boxes import sparse_zeros, whole_box
 from caiseg.click_windows import ClickWindows
 from caiseg.feature_clustering import ClickCells, ClusteredAffinity, FeatureClustering
 from caiseg.head_features import HeadFeatures
@@ -182,11 +183,26 @@ class CAISeg(nn.Module):
             windows: Where each click acts; everywhere when left out.
         """
         cell_mm = spacing * torch.as_tensor(self.feature_stride, device=spacing.device)
-        coarse = nn.functional.interpolate(
-            previous_mask[None, None].float(), size=features.shape[1:], mode="trilinear"
-        )[0, 0]
+        coarse = self._coarse(previous_mask, features.shape[1:], windows)
         affinity = self.interaction.clustering(features, coarse, clicks, cell_mm, windows)
-        return self.interaction.adjustment(features, heads, clicks, affinity), affinity
+        adjustment = self.interaction.adjustment(features, heads, clicks, affinity, windows)
+        return adjustment, affinity
+
+    def _coarse(self, mask: Tensor, grid: Sequence[int], windows: ClickWindows | None) -> Tensor:
+        """``S_p`` on the grid of ``F``, as far as the windows and the cells beside them ask.
+
+        A cell lies between its own voxels, so that a part is brought there like the whole.
+        """
+        i, j, k = whole_box(grid) if windows is None else windows.hull(grid)
+        voxels = tuple(
+            slice(part.start * step, part.stop * step)
+            for part, step in zip((i, j, k), self.feature_stride, strict=True)
+        )
+        coarse = sparse_zeros(grid, mask.device)
+        coarse[i, j, k] = nn.functional.interpolate(
+            mask[voxels][None, None].float(), size=coarse[i, j, k].shape, mode="trilinear"
+        )[0, 0]
+        return coarse
 
     def classify(self, features: Tensor, head_features: Tensor, size: Sequence[int]) -> Tensor:
         """The coarse prediction ``P̂_cls`` (eqs. 9-10) as foreground logits.

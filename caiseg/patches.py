@@ -53,8 +53,10 @@ def pad_to_strides(part: Tensor, strides: Sequence[int], value: float) -> Tensor
 
 
 def pad_to(part: Tensor, sizes: Sequence[int], value: float) -> Tensor:
-    """Append voxels at the far ends of ``(I, J, K)``."""
+    """Append voxels at the far ends of ``(I, J, K)``; the same tensor where none is missing."""
     missing = [size - have for size, have in zip(sizes, part.shape, strict=True)]
+    if not any(missing):
+        return part
     flat = [amount for extra in reversed(missing) for amount in (0, extra)]
     return torch.nn.functional.pad(part, flat, value=value)
 

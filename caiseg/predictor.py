@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from caiseg.boxes import whole_box
+from caiseg.boxes import Box, occupied, whole_box
 from caiseg.checkpoint import CheckpointInfo, load_checkpoint
 from caiseg.clicks import Click, check_inside
 from caiseg.device_memory import Attempt, check_room, encode_within_memory
@@ -21,7 +21,7 @@ from caiseg.errors import InvalidInput
 from caiseg.grids import ScanGrids, Shape
 from caiseg.growing_mask import GrowingMask
 from caiseg.guided_filter import GuidedFilter, GuidedFilterConfig
-from caiseg.interpolation import interpolate_box, mask_to_model, write_mask
+from caiseg.interpolation import interpolate_box, mask_to_model, reached, write_mask
 from caiseg.network import CAISeg
 from caiseg.preprocessing import PreprocessingConfig, preprocess
 from caiseg.resampling import resample_to_display
@@ -57,6 +57,11 @@ class EncodedScan:
     def device(self) -> torch.device:
         """Where clicks are answered."""
         return self.features.device
+
+    @cached_property
+    def first_box(self) -> Box | None:
+        """The smallest box that holds the first mask; ``None`` for an empty one."""
+        return occupied(self.first_mask)
 
     @property
     def nbytes(self) -> int:
@@ -99,15 +104,26 @@ class SegmentationResult:
         (:mod:`caiseg.guided_filter`).
         """
         scan, edges, answer = self._scan, self._scan.edges, self._answer
-        mask: npt.NDArray[np.bool_]
+        # Memory that nothing is written to is not claimed; most of a scan holds no lesion.
+        mask = np.zeros(scan.shape, dtype=bool)
+        if scan.first_box is not None:
+            mask[scan.first_box] = scan.first_mask[scan.first_box]
         if answer is None:
-            mask = scan.first_mask.copy()
             return mask
-        mask = scan.network_mask.copy()
-        boxes = [write_mask(mask, answer.logits, box) for box in scan.features.redrawn(answer)]
+        logits = answer.logits
+        boxes = [reached(box, logits.shape, scan.shape) for box in scan.features.redrawn(answer)]
         if edges is None:
+            for box in boxes:
+                write_mask(mask, logits, box, whole_box(scan.shape), scan.shape)
             return mask
-        return edges.after_clicks(scan.first_mask, scan.network_mask, mask, boxes, self._clicks)
+        part = edges.needed(boxes, self._clicks)
+        network_mask = scan.network_mask[part].copy()
+        for box in boxes:
+            write_mask(network_mask, logits, box, part, scan.shape)
+        mask[part] = edges.after_clicks(
+            part, scan.first_mask[part], scan.network_mask[part], network_mask, boxes, self._clicks
+        )
+        return mask
 
     @cached_property
     def probability(self) -> npt.NDArray[np.float32]:
@@ -163,6 +179,8 @@ class CAISegPredictor:
         preprocessing: How scans become the network's input.
         device: Where to compute.
         guided_filter: How masks follow the scan's edges; ``None`` leaves them as they are.
+        reach_mm: How far from itself a click acts, along every axis; half a patch's size when left
+            out.
         info: What the checkpoint says about itself.
         checkpoint_hash: SHA-256 of the checkpoint file.
         dense: Whether a click runs VNet's last stage on whole patches instead of on the blocks
@@ -176,6 +194,7 @@ class CAISegPredictor:
         device: str | torch.device = "cpu",
         *,
         guided_filter: GuidedFilterConfig | None = None,
+        reach_mm: float | None = None,
         info: CheckpointInfo | None = None,
         checkpoint_hash: str = "",
         dense: bool | None = None,
@@ -184,6 +203,7 @@ class CAISegPredictor:
         self.network = network.to(self.device).eval()
         self.preprocessing = preprocessing
         self.guided_filter = guided_filter
+        self.reach_mm = reach_mm
         self.info = info
         self.checkpoint_hash = checkpoint_hash
         self.dense = dense
@@ -208,6 +228,7 @@ class CAISegPredictor:
             checkpoint.info.preprocessing,
             chosen,
             guided_filter=checkpoint.info.guided_filter,
+            reach_mm=checkpoint.info.click_reach_mm,
             info=checkpoint.info,
             checkpoint_hash=checkpoint.sha256,
         )
@@ -248,10 +269,13 @@ class CAISegPredictor:
             growing = None if preview is None else GrowingMask(grids.display.shape, preview)
             features = attempt.features(
                 image, grids.model.spacing, progress,
-                dense=self.dense, first=near, preview=growing,
+                dense=self.dense, first=near, reach_mm=self.reach_mm, preview=growing,
             )  # fmt: skip
             network_mask = np.zeros(grids.display.shape, dtype=bool)
-            write_mask(network_mask, features.base_logits, whole_box(features.shape))
+            everywhere = whole_box(network_mask.shape)
+            write_mask(
+                network_mask, features.base_logits, everywhere, everywhere, network_mask.shape
+            )
             first_mask, edges = network_mask, None
             if self.guided_filter is not None:
                 edges = GuidedFilter(
@@ -271,7 +295,9 @@ class CAISegPredictor:
         image = torch.zeros(self.preprocessing.patch_size)
 
         def encode_and_click(attempt: Attempt) -> None:
-            features = attempt.features(image, self.preprocessing.spacing, dense=self.dense)
+            features = attempt.features(
+                image, self.preprocessing.spacing, dense=self.dense, reach_mm=self.reach_mm
+            )
             click = torch.tensor([[size // 2 for size in image.shape]], device=features.device)
             label = torch.ones(1, dtype=torch.long, device=features.device)
             features.answer(click, label, torch.zeros(features.shape, device=features.device))
@@ -307,11 +333,11 @@ class CAISegPredictor:
         voxels = scan.grids.nearest_model_voxel([click.voxel for click in clicks])
         features = scan.features
         labels = torch.tensor([int(click.label) for click in clicks], device=features.device)
+        places = torch.from_numpy(voxels).to(features.device)
         if previous_mask is None:
             mask = torch.zeros(features.shape)
         else:
-            mask = mask_to_model(previous_mask, features.shape)
-        places = torch.from_numpy(voxels).to(features.device)
+            mask = mask_to_model(previous_mask, features.shape, features.near(places))
         answer = features.answer(places, labels, mask.to(features.device))
         return SegmentationResult(scan, answer, tuple(clicks))
 

@@ -1,4 +1,4 @@
-"""``python -m train amend``: other words or another guided filter around the same weights.
+"""``python -m train amend``: other words, guided filter or reach of clicks for the same weights.
 
 What a training does not see may be chosen after it, by validation, and figures are measured on the
 file that is served: neither needs the run that the weights came from.
@@ -21,7 +21,7 @@ from train.methods.checkpoints import load_network, save_network
 
 WORDS = {"name", "description", "anatomy", "lesion", "licence"}
 """What says something about the weights and changes no mask."""
-MASKS = {"guided_filter"}
+MASKS = {"guided_filter", "click_reach_mm"}
 """What changes masks, so that figures measured before hold no longer."""
 
 
@@ -36,8 +36,8 @@ def amend(
     Args:
         checkpoint: Whose weights and description to take.
         out: The checkpoint to write, ``.safetensors``; it may be the same file.
-        overrides: ``section.key=value`` items for ``guided_filter`` or the describing words; values
-            are read as YAML.
+        overrides: ``section.key=value`` items for ``guided_filter``, ``click_reach_mm`` or the
+            describing words; values are read as YAML.
         figures: What was measured on this checkpoint. The old figures stay where masks do.
 
     Raises:
@@ -52,7 +52,7 @@ def amend(
                 f"'{override}': weights are trained with {section} as it is; amend takes "
                 f"{', '.join(sorted(WORDS | MASKS))}."
             )
-        if section in MASKS and document[section] is None:
+        if section == "guided_filter" and document[section] is None:
             document[section] = {}
         apply_override(document, override)
     try:

@@ -62,6 +62,7 @@ def model_card(
                 "voxel size of the model grid, mm": preprocessing.spacing,
                 "patch size, model voxels": preprocessing.patch_size,
                 "guided filter of masks": edges.model_dump() if edges else "none",
+                "reach of a click, mm": info.click_reach_mm or "half a patch",
             }
         ),
     ]

@@ -251,6 +251,10 @@ class ExperimentConfig(Section):
     guided_filter: GuidedFilterConfig | None = None
     """How masks of the checkpoint follow a scan's edges. Training does not see it; it is worth
     having where lesions have edges that the voxels of the network blur."""
+    click_reach_mm: float | None = Field(None, gt=0, le=1000, allow_inf_nan=False)
+    """How far from itself a click of the checkpoint acts, along every axis; half a patch's size
+    when left out. Training does not see it. The nearer, the faster a click, and the more of them a
+    large correction takes."""
     data: DataConfig
     augmentation: AugmentationConfig = AugmentationConfig()
     clicks: ClickConfig = ClickConfig()

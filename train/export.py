@@ -89,6 +89,7 @@ def export(
         network=config.network,
         preprocessing=config.preprocessing,
         guided_filter=config.guided_filter,
+        click_reach_mm=config.click_reach_mm,
         provenance={
             **provenance,
             "experiment": json.loads(best["config"]),

@@ -150,6 +150,57 @@ def test_a_click_acts_within_a_patch_s_size_of_itself(network: CAISeg, dense: bo
         assert torch.equal(answer.logits[~boxes], features.base_logits[~boxes])
 
 
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("shape", [(32, 32, 16), (102, 32, 16)], ids=["one patch", "several"])
+def test_a_click_acts_no_farther_than_it_may(
+    network: CAISeg, dense: bool, shape: tuple[int, int, int]
+) -> None:
+    """9 mm are 3 cells of 3 mm in the slice and 2 of 4 mm across."""
+    near = EncodedFeatures(network, scan(*shape), SPACING, (32, 32, 16), dense=dense, reach_mm=9)
+    answer = near.answer(*clicks((20, 16, 8)), torch.zeros(shape))
+
+    (box,) = answer.reach
+    assert box == (slice(7, 14), slice(5, 12), slice(6, 11))
+    affinity = answer.affinity.value[FORE].clone()
+    assert affinity[box].min() > 0
+    affinity[box] = 0
+    assert not affinity.any()
+    i, j, k = box
+    margin = network.backbone.last_stage.margin
+    moved = ((answer.logits - near.base_logits).abs() > ROUNDING).clone()
+    assert moved.any()
+    moved[
+        2 * i.start - margin : 2 * i.stop + margin,
+        2 * j.start - margin : 2 * j.stop + margin,
+        k.start - margin : k.stop + margin,
+    ] = False
+    assert not moved.any()
+
+
+def test_a_mask_far_from_all_clicks_does_not_matter(network: CAISeg) -> None:
+    image, mask = scan(40, 32, 16), (scan(40, 32, 16) > 1).float()
+    features = EncodedFeatures(network, image, SPACING, (48, 32, 16), reach_mm=9)
+    at, labels = clicks((20, 16, 8), (12, 20, 6))
+    beside = torch.zeros_like(mask)
+    beside[features.near(at)] = mask[features.near(at)]
+
+    assert 0 < beside.sum() < mask.sum()
+    whole, part = features.answer(at, labels, mask), features.answer(at, labels, beside)
+    assert torch.equal(whole.logits, part.logits)
+    other = features.answer(at, labels, torch.zeros_like(mask))
+    assert not torch.equal(whole.affinity.value, other.affinity.value)
+
+
+def test_a_reach_beyond_the_patch_changes_nothing(network: CAISeg) -> None:
+    far, half_a_patch = (
+        EncodedFeatures(network, scan(102, 32, 16), SPACING, (32, 32, 16), reach_mm=reach)
+        for reach in (500, None)
+    )
+    at, labels = clicks((50, 5, 5))
+    nothing = torch.zeros(far.shape)
+    assert far.answer(at, labels, nothing).reach == half_a_patch.answer(at, labels, nothing).reach
+
+
 def test_a_click_gives_the_same_near_it_however_long_the_scan_goes_on(network: CAISeg) -> None:
     image, mask = scan(134, 32, 16), (scan(134, 32, 16) > 1).float()
     long = EncodedFeatures(network, image, SPACING, (32, 32, 16))

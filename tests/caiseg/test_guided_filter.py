@@ -17,6 +17,7 @@ FloatArray = npt.NDArray[np.float64]
 CPU = torch.device("cpu")
 SHAPE = (40, 34, 9)
 SPACING = (1.0, 1.5, 5.0)
+EVERYWHERE = whole_box(SHAPE)
 CONFIG = GuidedFilterConfig(radius_mm=4.0, epsilon=0.01, click_mm=3.0)
 
 
@@ -101,10 +102,36 @@ def test_a_changed_part_is_filtered_as_if_all_were(seed: int, dtype: type[np.gen
     after[i, j, k] = ~after[i, j, k]
     click = Click((int(low[0]), int(low[1]), int(low[2])), Label.FOREGROUND)
 
-    renewed = edges.after_clicks(edges.whole(before), before, after, [(i, j, k)], [click])
+    renewed = edges.after_clicks(
+        EVERYWHERE, edges.whole(before), before, after, [(i, j, k)], [click]
+    )
 
     np.testing.assert_array_equal(renewed, edges.whole(after, [click]))
     assert (renewed != edges.whole(before)).any()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_part_of_the_scan_is_enough_to_filter_a_change(seed: int) -> None:
+    data, lesion = lesion_scan(noise=1.0, seed=seed)
+    edges = GuidedFilter(data, SPACING, GuidedFilterConfig(radius_mm=1.5), CPU)
+    before = blurred(lesion, seed)
+    rng = np.random.default_rng(seed)
+    i, j, k = rng.integers(0, np.array(SHAPE) - 4).tolist()
+    box = (slice(i, i + 3), slice(j, j + 3), slice(k, k + 2))
+    after = before.copy()
+    after[box] = ~after[box]
+    clicks = [Click((i, j, k), Label.FOREGROUND), Click((i + 5, j, k), Label.BACKGROUND)]
+    clicks = [click for click in clicks if click.voxel[0] < SHAPE[0]]
+    first, expected = edges.whole(before), edges.whole(after, clicks)
+
+    part = edges.needed([box], clicks)
+    renewed = first.copy()
+    renewed[part] = edges.after_clicks(
+        part, first[part], before[part], after[part].copy(), [box], clicks
+    )
+
+    assert renewed[part].size < renewed.size / 2
+    np.testing.assert_array_equal(renewed, expected)
 
 
 def test_changes_near_and_far_from_each_other_are_all_filtered_anew() -> None:
@@ -118,7 +145,7 @@ def test_changes_near_and_far_from_each_other_are_all_filtered_anew() -> None:
     for box in boxes:
         after[box] = ~after[box]
 
-    renewed = edges.after_clicks(edges.whole(lesion), lesion, after, boxes, [])
+    renewed = edges.after_clicks(EVERYWHERE, edges.whole(lesion), lesion, after, boxes, [])
 
     np.testing.assert_array_equal(renewed, edges.whole(after))
     assert (renewed != edges.whole(lesion)).any()
@@ -129,12 +156,11 @@ def test_every_mask_may_become_every_other() -> None:
     data, lesion = lesion_scan()
     edges = GuidedFilter(data, SPACING, CONFIG, CPU)
     nothing = np.zeros_like(lesion)
-    everywhere = [whole_box(SHAPE)]
     full = edges.whole(lesion)
 
     assert full.any()
-    assert not edges.after_clicks(full, lesion, nothing, everywhere, []).any()
-    grown = edges.after_clicks(edges.whole(nothing), nothing, lesion, everywhere, [])
+    assert not edges.after_clicks(EVERYWHERE, full, lesion, nothing, [EVERYWHERE], []).any()
+    grown = edges.after_clicks(EVERYWHERE, edges.whole(nothing), nothing, lesion, [EVERYWHERE], [])
     np.testing.assert_array_equal(grown, full)
 
 

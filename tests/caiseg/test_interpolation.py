@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
@@ -81,16 +82,23 @@ def test_a_change_reaches_no_farther_than_it_is_said_to(
     assert not changed.any()
 
 
+def written(logits: Tensor, target: Size) -> npt.NDArray[np.bool_]:
+    mask = np.zeros(target, dtype=bool)
+    write_mask(mask, logits, whole_box(target), whole_box(target), target)
+    return mask
+
+
 @given(change=changes(), target=sizes)
 @some_examples
 def test_a_mask_renewed_in_a_box_is_the_mask_of_the_new_logits(
     change: tuple[Tensor, Tensor, Box], target: Size
 ) -> None:
     before, after, box = change
-    mask, expected = np.zeros(target, dtype=bool), np.zeros(target, dtype=bool)
-    write_mask(mask, before, whole_box(before.shape))
-    write_mask(expected, after, whole_box(after.shape))
-    write_mask(mask, after, box)
+    mask, expected = written(before, target), written(after, target)
+    part = reached(box, before.shape, target)
+    inside = mask[part].copy()
+    write_mask(inside, after, part, part, target)
+    mask[part] = inside
     np.testing.assert_array_equal(mask, expected)
 
 
@@ -108,6 +116,17 @@ def test_a_mask_comes_to_the_model_grid_as_the_half_that_is_inside(
     assert set(found.unique().tolist()) <= {0.0, 1.0}
 
 
+@given(display=sizes, model=sizes, data=st.data())
+@some_examples
+def test_where_a_mask_is_wanted_it_comes_as_the_whole_does(
+    display: Size, model: Size, data: st.DataObject
+) -> None:
+    mask, wanted = (noise(display) > 0.5).numpy(), data.draw(boxes(model))
+    expected = torch.zeros(model)
+    expected[wanted] = mask_to_model(mask, model)[wanted]
+    assert torch.equal(mask_to_model(mask, model, wanted), expected)
+
+
 @pytest.mark.parametrize("model", [(4, 4, 4), (9, 2, 30)])
 def test_an_empty_mask_stays_empty(model: Size) -> None:
     found = mask_to_model(np.zeros((8, 8, 8), dtype=bool), model)
@@ -122,12 +141,10 @@ def test_renewing_only_what_is_next_to_foreground_gives_the_whole_mask(
 ) -> None:
     before, after, box = changed
     before, after = before - offset, after - offset
-    mask, expected = np.zeros(target, dtype=bool), np.zeros(target, dtype=bool)
-    write_mask(mask, before, whole_box(before.shape))
-    write_mask(expected, after, whole_box(after.shape))
+    mask, expected = written(before, target), written(after, target)
     part = redrawn(after, before, box)
     if part is not None:
-        write_mask(mask, after, part)
+        write_mask(mask, after, reached(part, after.shape, target), whole_box(target), target)
         for within, whole in zip(part, box, strict=True):
             assert whole.start <= within.start < within.stop <= whole.stop
     np.testing.assert_array_equal(mask, expected)

@@ -279,7 +279,7 @@ def test_blockwise_answers_equal_dense_ones_on_real_scans(
     blockwise = CAISegPredictor.from_checkpoint(served)
     dense = CAISegPredictor(
         blockwise.network, blockwise.preprocessing, guided_filter=blockwise.guided_filter,
-        dense=True,
+        reach_mm=blockwise.reach_mm, dense=True,
     )  # fmt: skip
     cases = sorted((data_folder / "lgg_flair").iterdir())[:2]
     for case in cases:

@@ -75,6 +75,7 @@ TABLE = [
     everywhere("network.exclusive", False, "eq. 3: both adjustments are added"),
     everywhere("network.norm", "instance", "IV-B1: not mentioned; batches of 2 are few"),
     everywhere("guided_filter", None, "III: not mentioned"),
+    everywhere("click_reach_mm", None, "eq. 5: every voxel has an affinity to every click"),
     # Clicks.
     everywhere("clicks.rounds", (3, 3), "IV-B2: n = 3"),
     everywhere("clicks.foreground", (1, 10), "IV-B2: between 1 to 10 points"),

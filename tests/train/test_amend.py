@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from caiseg import load_checkpoint
+from caiseg import CAISegPredictor, load_checkpoint
 from caiseg.guided_filter import GuidedFilterConfig
 from tests.networks import write_small_checkpoint
 from tests.train.command_line import run_train
@@ -59,6 +59,15 @@ def test_figures_of_other_masks_are_dropped_and_those_of_the_same_kept(checkpoin
     assert filtered.figures == {}
 
 
+def test_the_reach_of_a_click_is_set_and_shown(checkpoint: Path) -> None:
+    nearer = amend(checkpoint, checkpoint, ["click_reach_mm=40"])
+
+    assert nearer.click_reach_mm == 40
+    assert nearer.figures == {}, "they were of other masks"
+    assert "| reach of a click, mm | 40" in checkpoint.with_suffix(".md").read_text("utf-8")
+    assert CAISegPredictor.from_checkpoint(checkpoint).reach_mm == 40
+
+
 def test_the_filter_can_be_taken_away(checkpoint: Path) -> None:
     amend(checkpoint, checkpoint, ["guided_filter={}"])
 
@@ -71,6 +80,8 @@ def test_the_filter_can_be_taken_away(checkpoint: Path) -> None:
         ("preprocessing.spacing=[1,1,1]", "trained with preprocessing"),
         ("guided_filter.radius_mm=-1", "guided_filter.radius_mm"),
         ("guided_filter.size=3", "guided_filter.size"),
+        ("click_reach_mm=0", "click_reach_mm"),
+        ("click_reach_mm=.inf", "click_reach_mm"),
         ("description", "section.key=value"),
     ],
 )

@@ -131,6 +131,7 @@ def _methods(predictor: CAISegPredictor) -> dict[str, Method[Any]]:
             predictor.preprocessing,
             predictor.device,
             guided_filter=predictor.guided_filter,
+            reach_mm=predictor.reach_mm,
             dense=True,
         ),
         "ritm3d": ClickNetworkPredictor(

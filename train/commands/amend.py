@@ -16,7 +16,9 @@ def amend_command(
     out: Annotated[Path, typer.Option(help="Checkpoint to write; may be the same file.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", help="guided_filter.radius_mm=6, say, or description=…"),
+        typer.Option(
+            "--set", help="guided_filter.radius_mm=6, say, click_reach_mm=40, or description=…"
+        ),
     ] = None,
     figures: Annotated[
         Path | None, typer.Option(help="summary.json of its evaluation, for the card.")
