@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from pydantic_core import to_json
 
 from app import measurements
 from app.maps import HeatMap, MapKind, Uncertainty
@@ -241,7 +242,8 @@ def _reply(**properties: dict[str, Any]) -> gr.HTML:
 def _written(document: dict[str, Any]) -> dict[str, Any]:
     files = {name: value for name, value in document.items() if _is_file(value)}
     rest = {name: value for name, value in document.items() if name not in files}
-    return {"text": json.dumps(rest), **files}
+    # What the page's JSON has no word for, an overflow say, it shows as unknown.
+    return {"text": to_json(rest, inf_nan_mode="null").decode(), **files}
 
 
 def _is_file(value: Any) -> bool:

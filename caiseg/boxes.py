@@ -59,7 +59,8 @@ def sparse_zeros(
 ) -> Tensor:
     """Zeros of which a few boxes will be written to; on the CPU no others claim memory."""
     # PyTorch writes its zeros itself; NumPy asks the system for memory that is 0 when first read.
-    return torch.from_numpy(np.zeros(tuple(shape), dtype=dtype)).to(device)
+    zeros = torch.from_numpy(np.zeros(tuple(shape), dtype=dtype))
+    return zeros if device.type == "cpu" else torch.zeros_like(zeros, device=device)
 
 
 def occupied(mask: npt.NDArray[np.bool_]) -> Box | None:

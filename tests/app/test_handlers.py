@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -54,6 +55,13 @@ def test_opening_says_what_is_being_done(handlers: Handlers, upload: Path) -> No
         for name in ("server_scan", "server_answer")
     )
     assert shown < answered, "the scan is shown before the mask is there"
+
+
+def test_a_number_that_json_does_not_know_is_unknown_to_the_page() -> None:
+    update = replies.preview({"id": "it", "slope": math.inf, "windows": [{"low": math.nan}]})
+    assert replies.documents(update) == {
+        "server_scan": {"id": "it", "slope": None, "windows": [{"low": None}]}
+    }
 
 
 def test_who_hears_only_the_last_of_several_updates_hears_everything(
