@@ -119,13 +119,19 @@ class InteractionGuidedModule(nn.Module):
             windows: Outside of them it is 0; everywhere it may be something when left out.
         """
         strength = affinity.value
-        if self.exclusive and windows is None:
-            strength = strength * (1 - strength.flip(0))
-        elif self.exclusive and windows is not None:
-            strength = sparse_zeros(strength.shape, strength.device)
-            for (i, j, k), _ in windows.boxes():
-                value = affinity.value[:, i, j, k]
-                strength[:, i, j, k] = value * (1 - value.flip(0))
+        if self.exclusive:
+            strength = _exclusive(strength, windows)
         clicked = (slice(None), *clicks.cells.T)
         targets = head_features - features[clicked].T.to(head_features)
         return Adjustment(strength, affinity.winner, targets)
+
+
+def _exclusive(affinity: Tensor, windows: ClickWindows | None) -> Tensor:
+    """Affinities ``(2, I, J, K)``, each less as the other label's is more."""
+    if windows is None:
+        return affinity * (1 - affinity.flip(0))
+    strength = sparse_zeros(affinity.shape, affinity.device)
+    for (i, j, k), _ in windows.boxes():
+        here = affinity[:, i, j, k]
+        strength[:, i, j, k] = here * (1 - here.flip(0))
+    return strength
