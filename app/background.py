@@ -1,10 +1,16 @@
-"""Long work that says how far it is, and ends early when nobody wants it any more."""
+"""Work in threads of its own: long work that says how far it is, and loading that leaves no trace.
+
+Each thread that computes with PyTorch keeps OpenMP's threads for itself as long as it lives. Where
+there are more of these than cores they sleep at every barrier, and small operations take twice as
+long. So clicks have one thread (:mod:`app.network_work`); all else computes in threads that end.
+"""
 
 from __future__ import annotations
 
 import queue
 import threading
 from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 R = TypeVar("R")
@@ -64,6 +70,12 @@ def with_reports(work: Callable[[Report[R]], T], say: Callable[[R], U]) -> Gener
     if outcome.error is not None:
         raise outcome.error
     return outcome.value
+
+
+def apart(work: Callable[[], T]) -> T:
+    """Run ``work`` in a thread that ends with it, and wait for it."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
 
 
 def _newest(reports: queue.SimpleQueue[R | None]) -> R | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from app.background import apart
 from app.model_cards import model_card
 from caiseg import CAISegPredictor, InvalidInput, read_checkpoint_info
 
@@ -57,5 +59,7 @@ class ModelShelf:
         with self._lock:
             if name not in self._loaded:
                 path = self._paths[name]
-                self._loaded[name] = CAISegPredictor.from_checkpoint(path, device=self._device)
+                self._loaded[name] = apart(
+                    partial(CAISegPredictor.from_checkpoint, path, device=self._device)
+                )
             return self._loaded[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -74,6 +75,7 @@ class NetworkWork:
         self._turns = turns
         self._max_bytes = max_bytes
         self._metrics = metrics
+        self._answers = ThreadPoolExecutor(1, thread_name_prefix="answers")
 
     def encode(
         self,
@@ -128,7 +130,7 @@ class NetworkWork:
         return segment
 
     def ask(self, resident: ResidentScan, question: Callable[[EncodedScan], T]) -> T:
-        """Ask the network about a scan, in one's turn.
+        """Ask the network about a scan, in one's turn, all of them in one thread.
 
         Where the GPU has no memory for the answer, the scan goes on on the CPU.
         """
@@ -136,7 +138,7 @@ class NetworkWork:
         with self._turns.turn():
             self._metrics.wait_seconds.observe(time.perf_counter() - waiting)
             try:
-                return question(resident.encoded)
+                return self._answers.submit(question, resident.encoded).result()
             except RuntimeError as error:
                 if resident.encoded.device.type == "cpu" or not lacks_memory(error):
                     raise
@@ -144,7 +146,7 @@ class NetworkWork:
             self._metrics.fallbacks.inc()
             resident.encoded = resident.encoded.on_cpu()
             torch.accelerator.empty_cache()
-            return question(resident.encoded)
+            return self._answers.submit(question, resident.encoded).result()
 
     def _encode(
         self,

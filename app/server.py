@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.accounts import Accounts
+from app.background import apart
 from app.settings import Settings
 from caiseg.errors import InvalidInput
 from caiseg.private_folders import delete_abandoned, private_folder
@@ -60,7 +61,7 @@ def serve(settings: Settings) -> None:
 
     models = ModelShelf(settings.checkpoints, settings.device)
     # The first person should not wait for it.
-    models.predictor(models.names[0]).warm_up()
+    apart(models.predictor(models.names[0]).warm_up)
     running = launch(settings, models, cache)
     print(f"CAISeg listens on {running.url}", flush=True)
     running.page.block_thread()

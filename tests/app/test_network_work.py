@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,11 +13,12 @@ import pytest
 import torch
 
 from app import replies
+from app.background import apart
 from app.metrics import Metrics
 from app.network_work import PREVIEW_SHARE, NetworkWork, Preview
 from app.store import ResidentScan
 from app.turns import Turns
-from caiseg import CAISegPredictor, Click, EncodedScan, Label, load_volume
+from caiseg import CAISegPredictor, Click, EncodedScan, InvalidInput, Label, load_volume
 from caiseg.annotation.packed_mask import PackedMask
 from caiseg.encoded_features import EncodedFeatures
 from tests.app.stand_in import StandInPredictor
@@ -86,6 +88,37 @@ def test_the_mask_on_screen_stays_until_the_new_one_is_whole(
     predictor, volume = cast(CAISegPredictor, StandInPredictor()), load_volume(blob)
     updates = network.encode(predictor, volume, near=(0.0, 0.0, 0.0))
     assert not any("server_growing" in replies.documents(update) for update in updates)
+
+
+def test_whoever_asks_is_answered_in_the_same_thread(network: NetworkWork) -> None:
+    resident = cast(ResidentScan, SimpleNamespace(encoded=None))
+    with ThreadPoolExecutor(3) as people:
+        everybody = threading.Barrier(3)
+
+        def person() -> int:
+            everybody.wait()
+            return network.ask(resident, lambda _: here())
+
+        answered = {asking.result() for asking in [people.submit(person) for _ in range(3)]}
+    assert len(answered) == 1
+    assert here() not in answered
+
+
+def test_what_is_done_apart_leaves_no_thread_behind() -> None:
+    before = threading.enumerate()
+    thread = apart(threading.current_thread)
+    assert thread not in before
+    assert not thread.is_alive()
+    with pytest.raises(InvalidInput, match="no such scan"):
+        apart(lambda: refuse("no such scan"))
+
+
+def here() -> int:
+    return threading.get_ident()
+
+
+def refuse(sentence: str) -> None:
+    raise InvalidInput(sentence)
 
 
 def test_clicks_go_on_on_the_cpu_when_the_gpu_is_full(
