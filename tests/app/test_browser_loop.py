@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
+import gradio as gr
 import nibabel as nib
 import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from app import replies
 from app.server import RunningApp
+from app.store import OpenScan
 from caiseg import load_volume
 from tests.app.conftest import scan_of
 from tests.app.stand_in import StandInShelf, folded
@@ -27,6 +31,19 @@ ELSEWHERE: Voxel = (19, 5, 2)
 def surface() -> bool:
     """Drawn without a GPU it would take most of this module's time."""
     return False
+
+HOLD_UNPACKING = """() => {
+  const Real = DecompressionStream;
+  const held = new Promise((unpack) => { window.unpack = unpack; });
+  window.DecompressionStream = class {
+    constructor(format) {
+      const { readable, writable } = new Real(format);
+      this.writable = writable;
+      this.readable = readable.pipeThrough(new TransformStream({ flush: () => held }));
+    }
+  };
+}"""
+"""The page unpacks no mask until ``unpack()`` is called."""
 
 
 def mask_of(person: Person, running: RunningApp) -> bytes:
@@ -172,3 +189,31 @@ def test_the_mask_can_be_hidden(person: Person) -> None:
     person.role("mask").click()
     person.page.mouse.move(5, 5)
     assert person.pictures() == shown
+
+
+def test_measurements_that_overtake_their_mask_wait_for_it(
+    newcomer: Person, blob: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newcomer.open_file(blob)
+    newcomer.expect_root("details", 1)
+    measure, go_on = replies.details, threading.Event()
+
+    def held(scan: OpenScan) -> gr.HTML:
+        go_on.wait(timeout=60)
+        return measure(scan)
+
+    monkeypatch.setattr(replies, "details", held)
+    newcomer.click_voxel("axial", OUTSIDE, SHAPE)
+    newcomer.expect_clicks(1)
+    newcomer.page.evaluate(HOLD_UNPACKING)
+    newcomer.role("accept").click()
+    newcomer.expect_root("arrived", 3)
+    # Asked for when the lesion had its click, these are of the next one too.
+    go_on.set()
+    # A file asked for now comes after them.
+    newcomer.download_mask(tmp_path)
+    assert (newcomer.state("seq"), newcomer.state("details")) == ("2", "1")
+    newcomer.page.evaluate("unpack()")
+    newcomer.expect_root("seq", 3)
+    newcomer.expect_root("details", 3)
+    expect(newcomer.role("clicks-used")).to_have_text("0")

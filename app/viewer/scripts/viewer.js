@@ -7,6 +7,8 @@ const stage = newStage();
 let dialogue = null;
 // The scan and dialogue that come back if the one being opened fails.
 let fallback = null;
+// Settled once the masks of the newest answer are unpacked and on the stage.
+let onStage = null;
 
 const views = [...element.querySelectorAll(".cs-view:not(.cs-surface)")].map(
   (section) => new SliceView(section, stage),
@@ -200,8 +202,8 @@ async function showAnswer(answer) {
   recovery.answered();
   root.dataset.arrived = answer.seq;
   fallback = null;
-  const shown = await objects.set(answer.objects, () => dialogue?.answered !== answer);
-  if (!shown) return;
+  onStage = objects.set(answer.objects, () => dialogue?.answered !== answer);
+  if (!(await onStage)) return;
   objects.settle(answer.active, stage.stroke ? [...dialogue.pending, stage.stroke] : dialogue.pending);
   const { mask } = objects.of(answer.active);
   stage.maskVersion = answer.seq;
@@ -288,6 +290,9 @@ async function goBack() {
 async function showDetails(details) {
   const isCurrent = () =>
     details.scan === dialogue?.scanId && details.seq === dialogue.answered?.seq;
+  if (!isCurrent()) return;
+  // Measured for the answer before, they are of this one if it came meanwhile, and may overtake it.
+  await onStage;
   if (!isCurrent()) return;
   objects.measured(details.objects);
   panel.objects.measured(objects.all);
