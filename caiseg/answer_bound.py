@@ -17,6 +17,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from caiseg.convolution import same_size
 from caiseg.interaction_guided import Adjustment
 from caiseg.vnet import LastStage, Stride
 
@@ -64,8 +65,7 @@ class AnswerBound:
         for strength, winner in zip(adjustment.strength, adjustment.winner, strict=True):
             most = moved.index_select(0, winner.flatten()).view_as(change)
             change.addcmul_(strength[..., None], most)
-        padding = [size // 2 for size in self._kernel.shape[2:]]
-        bounds = nn.functional.conv3d(change.movedim(-1, 0)[None], self._kernel, padding=padding)[0]
+        bounds = same_size(change.movedim(-1, 0)[None], self._kernel)[0]
         i, j, k = (size * step for size, step in zip(grid, self.stride, strict=True))
         split = bounds.unflatten(0, self.stride).permute(3, 0, 4, 1, 5, 2)
         whole: Tensor = split.reshape(i, j, k)

@@ -25,20 +25,35 @@ class Convolution(nn.Conv3d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map ``(N, channels_in, I, J, K)`` to ``(N, channels, I, J, K)``."""
-        if self.kernel_size[0] > 1 and _meets_slow_kernels(input):
-            return self._in_halves(input)
-        return super().forward(input)
+        return same_size(input, self.weight, self.bias)
 
-    def _in_halves(self, sample: Tensor) -> Tensor:
-        """The same of two halves along ``k`` that overlap by a kernel: two samples are fast."""
-        around, size = self.kernel_size[2] // 2, sample.shape[-1]
-        half = (size + 1) // 2
-        padded = nn.functional.pad(sample, (around, around + 2 * half - size))
-        halves = torch.cat((padded[..., : half + 2 * around], padded[..., half:]))
-        first, second = nn.functional.conv3d(
-            halves, self.weight, self.bias, padding=(*self.padding[:2], 0)
-        )
-        return torch.cat((first, second[..., : size - half]), dim=-1)[None]
+
+def same_size(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The convolution of stride 1 that keeps the size of its input.
+
+    Args:
+        values: ``(N, channels_in, I, J, K)``.
+        weight: ``(channels, channels_in, m_i, m_j, m_k)``, odd ``m``.
+        bias: ``(channels,)``; none is added when left out.
+
+    Returns:
+        ``(N, channels, I, J, K)``.
+    """
+    if max(weight.shape[2:]) > 1 and _meets_slow_kernels(values):
+        return _in_halves(values, weight, bias)
+    padding = [size // 2 for size in weight.shape[2:]]
+    return nn.functional.conv3d(values, weight, bias, padding=padding)
+
+
+def _in_halves(sample: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The same of two halves along ``k`` that overlap by a kernel: two samples are fast."""
+    i, j, around = (size // 2 for size in weight.shape[2:])
+    size = sample.shape[-1]
+    half = (size + 1) // 2
+    padded = nn.functional.pad(sample, (around, around + 2 * half - size))
+    halves = torch.cat((padded[..., : half + 2 * around], padded[..., half:]))
+    first, second = nn.functional.conv3d(halves, weight, bias, padding=(i, j, 0))
+    return torch.cat((first, second[..., : size - half]), dim=-1)[None]
 
 
 def _meets_slow_kernels(values: Tensor) -> bool:
