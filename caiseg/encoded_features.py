@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from caiseg.answer_bound import AnswerBound, tolerated_change, tolerated_for_probability
-from caiseg.boxes import Box, relative, whole_box
+from caiseg.boxes import Box, hull, relative, sparse_zeros, whole_box
 from caiseg.changed_blocks import BLOCK, BlockwiseLastStage, changed_blocks
 from caiseg.click_windows import ClickWindows
 from caiseg.feature_clustering import ClickCells, ClusteredAffinity
@@ -34,8 +34,9 @@ class ClickAnswer:
     """What clicks gave; whoever reads it leaves it as it is.
 
     Attributes:
-        logits: Foreground logits ``(I, J, K)``. Their sign is the mask; where clicks cannot change
-            that they are those without clicks, see :meth:`EncodedFeatures.all_logits`.
+        logits: Foreground logits ``(I, J, K)``, as far as they are filled in; see
+            :meth:`EncodedFeatures.logits`.
+        part: Box of the model grid that is filled in: all that changed, and the voxels beside it.
         affinity: Clustered affinity map on the grid of ``F``.
         adjustment: What the clicks add to ``F``.
         changed: Boxes of the model grid outside of which the answer without clicks stands.
@@ -44,6 +45,7 @@ class ClickAnswer:
     """
 
     logits: Tensor
+    part: Box
     affinity: ClusteredAffinity
     adjustment: Adjustment
     changed: list[Box]
@@ -167,23 +169,43 @@ class EncodedFeatures:
         """
         clicks = ClickCells.from_voxels(voxels, labels, self.network.feature_stride)
         windows = self._windows(clicks.cells)
+        mask, near = sparse_zeros(self._base.shape, self.device), self.near(voxels)
+        mask[near] = previous_mask[near].float()
         adjustment, affinity = self.network.adjustment(
             self.scan.features[0],
             self._heads(clicks),
             clicks,
-            pad_to(previous_mask.float(), self._base.shape, 0.0),
+            mask,
             self.spacing,
             None if windows.size == self._grid else windows,
         )
-        logits, blocks = self._base.clone(), None
-        reach = [box for box, _ in windows.boxes()]
+        reach, blocks = [box for box, _ in windows.boxes()], None
+        logits, part = sparse_zeros(self._base.shape, self.device), self._touched(reach)
+        logits[part] = self._base[part]
         if self.dense:
             changed = self._answer_densely(logits, adjustment, reach)
         else:
             blocks = self._blocks(adjustment, reach, self._tolerated)
             self._blockwise.update(logits, blocks, self.scan, adjustment)
             changed = [self._inside(box) for box in _layers(blocks)]
-        return ClickAnswer(self._cut(logits), affinity, adjustment, changed, reach, blocks)
+        return ClickAnswer(
+            self._cut(logits), self._inside(part), affinity, adjustment, changed, reach, blocks
+        )
+
+    @torch.inference_mode()
+    def logits(self, answer: ClickAnswer | None) -> Tensor:
+        """Foreground logits ``(I, J, K)``: their sign is the mask.
+
+        Where clicks cannot change that they are those without clicks, see :meth:`all_logits`.
+
+        Args:
+            answer: To clicks; ``None`` for none.
+        """
+        if answer is None:
+            return self.base_logits
+        whole = self.base_logits.clone()
+        whole[answer.part] = answer.logits[answer.part]
+        return whole
 
     @torch.inference_mode()
     def all_logits(self, answer: ClickAnswer | None) -> Tensor:
@@ -194,10 +216,8 @@ class EncodedFeatures:
         Args:
             answer: To clicks; ``None`` for none.
         """
-        if answer is None:
-            return self.base_logits
-        if answer.blocks is None:
-            return answer.logits
+        if answer is None or answer.blocks is None:
+            return self.logits(answer)
         tolerated = torch.full_like(self._base, torch.inf)
         self._cut(tolerated).copy_(tolerated_for_probability(self.base_logits))
         wanted = self._blocks(answer.adjustment, answer.reach, tolerated)
@@ -205,7 +225,7 @@ class EncodedFeatures:
             torch.cat((wanted, answer.blocks, answer.blocks)), dim=0, return_counts=True
         )
         logits = self._base.clone()
-        self._cut(logits).copy_(answer.logits)
+        logits[answer.part] = answer.logits[answer.part]
         self._blockwise.update(logits, blocks[times == 1], self.scan, answer.adjustment)
         return self._cut(logits)
 
@@ -347,6 +367,16 @@ class EncodedFeatures:
             found.append(changed_blocks(bound, tolerated[voxels], first))
         blocks: Tensor = torch.unique(torch.cat(found), dim=0)
         return blocks
+
+    def _touched(self, reach: Sequence[Box]) -> Box:
+        """Whole blocks that may change where clicks act in some boxes, and the voxels beside."""
+        i, j, k = (
+            slice(max(part.start - 2 * BLOCK, 0), min(part.stop + 2 * BLOCK, size))
+            for part, size in zip(
+                self._voxels_of(self._grown(hull(reach), self._halo)), self._base.shape, strict=True
+            )
+        )
+        return i, j, k
 
     def _logits_in(self, cells: Box, adjustment: Adjustment | None = None) -> Tensor:
         """The last stage's logits in a box of cells, as if it had run on the whole scan."""

@@ -107,6 +107,12 @@ class GuidedFilter:
             held.append((i, j, k))
         return hull(held)
 
+    def slice_by_slice(self, mask: Mask) -> Mask:
+        """The same values, those of a slice side by side in memory: they are filtered fastest."""
+        outer = np.ascontiguousarray(np.moveaxis(mask, self._axis, 0))
+        laid: Mask = np.moveaxis(outer, 0, self._axis)
+        return laid
+
     def whole(self, network_mask: Mask, clicks: Sequence[Click] = ()) -> Mask:
         """A mask, filtered everywhere.
 
@@ -114,33 +120,31 @@ class GuidedFilter:
             network_mask: ``(I, J, K)`` on the display grid, as the network gave it.
             clicks: The clicks that it answers, on the display grid.
         """
-        mask = np.zeros_like(network_mask)
+        mask = np.zeros(network_mask.shape, dtype=bool)
         self._renew(mask, network_mask, whole_box(mask.shape))
         self._follow(mask, network_mask, clicks)
         return mask
 
     def after_clicks(
         self,
+        mask: Mask,
         part: Box,
-        first: Mask,
         network_first: Mask,
         network_mask: Mask,
         boxes: Iterable[Box],
         clicks: Sequence[Click],
-    ) -> Mask:
-        """A part of a mask with clicks, filtered anew where it differs from the first one.
+    ) -> None:
+        """Filter a part of a mask anew where clicks have changed it, in place.
 
         Args:
+            mask: The first mask, filtered.
             part: Of the display grid, with all that is :meth:`needed`; the masks are of this part.
-            first: The first mask, filtered.
             network_first: The first mask as the network gave it.
             network_mask: The mask with clicks as the network gave it.
             boxes: Of the display grid; outside of them both masks of the network are equal.
             clicks: All clicks, on the display grid.
         """
         inner = self._in_part(part)
-        mask: Mask = first.copy()
-        network_first, network_mask = map(self._slice_by_slice, (network_first, network_mask))
         for box in inner._joined([relative(box, part) for box in boxes], mask.shape):
             for slab in inner._slabs(box):
                 changed = occupied(network_mask[slab] != network_first[slab])
@@ -155,13 +159,6 @@ class GuidedFilter:
                 for click in clicks
             ],
         )
-        return mask
-
-    def _slice_by_slice(self, mask: Mask) -> Mask:
-        """The same values, those of a slice side by side in memory."""
-        outer = np.ascontiguousarray(np.moveaxis(mask, self._axis, 0))
-        laid: Mask = np.moveaxis(outer, 0, self._axis)
-        return laid
 
     def _in_part(self, part: Box) -> GuidedFilter:
         """The same filter on a part of the scan, right where the rest does not matter."""
@@ -244,7 +241,11 @@ class GuidedFilter:
         slope = covariance / (variance + self._config.epsilon)
         line = torch.stack([slope, given_mean - slope * guide_mean])
         slope_mean, offset_mean = self._means(line, box, shape, False)
-        answer: Mask = (slope_mean * self._normalised(box) + offset_mean > 0.5).cpu().numpy()
+        i, j, k = (
+            slice(2 * radius, size - 2 * radius)
+            for radius, size in zip(self._radius, guide.shape, strict=True)
+        )
+        answer: Mask = (slope_mean * guide[i, j, k] + offset_mean > 0.5).cpu().numpy()
         return answer
 
     def _means(self, fields: Tensor, box: Box, shape: Sequence[int], grown: bool) -> Tensor:

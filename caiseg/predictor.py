@@ -117,11 +117,11 @@ class SegmentationResult:
                 write_mask(mask, logits, box, whole_box(scan.shape), scan.shape)
             return mask
         part = edges.needed(boxes, self._clicks)
-        network_mask = scan.network_mask[part].copy()
+        network_mask = scan.network_mask[part].copy(order="K")
         for box in boxes:
             write_mask(network_mask, logits, box, part, scan.shape)
-        mask[part] = edges.after_clicks(
-            part, scan.first_mask[part], scan.network_mask[part], network_mask, boxes, self._clicks
+        edges.after_clicks(
+            mask[part], part, scan.network_mask[part], network_mask, boxes, self._clicks
         )
         return mask
 
@@ -281,6 +281,7 @@ class CAISegPredictor:
                 edges = GuidedFilter(
                     volume.data, grids.display.spacing, self.guided_filter, features.device
                 )
+                network_mask = edges.slice_by_slice(network_mask)
                 first_mask = edges.whole(network_mask)
             return EncodedScan(grids, features, first_mask, network_mask, edges, attempt.notices)
 

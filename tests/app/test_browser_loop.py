@@ -32,6 +32,7 @@ def surface() -> bool:
     """Drawn without a GPU it would take most of this module's time."""
     return False
 
+
 HOLD_UNPACKING = """() => {
   const Real = DecompressionStream;
   const held = new Promise((unpack) => { window.unpack = unpack; });

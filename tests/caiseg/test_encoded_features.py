@@ -75,7 +75,7 @@ def test_an_answer_in_one_patch_is_the_network_s_own(network: CAISeg, dense: boo
     torch.testing.assert_close(
         features.all_logits(answer), direct.logits[0, 0], rtol=1e-5, atol=tolerated
     )
-    assert torch.equal(answer.logits > 0, direct.logits[0, 0] > 0)
+    assert torch.equal(features.logits(answer) > 0, direct.logits[0, 0] > 0)
     coarse = direct.affinity[0].value[None]
     fine = torch.nn.functional.interpolate(coarse, size=(32, 32, 16), mode="trilinear")[0]
     torch.testing.assert_close(features.affinity(answer), fine)
@@ -137,7 +137,7 @@ def test_a_click_acts_within_a_patch_s_size_of_itself(network: CAISeg, dense: bo
     margin = network.backbone.last_stage.margin
     for place, first, last in ((0, 0, 32), (50, 34, 66), (101, 70, 102)):
         answer = features.answer(*clicks((place, 5, 5)), torch.zeros(features.shape))
-        moved = (answer.logits - features.base_logits).abs() > ROUNDING
+        moved = (features.logits(answer) - features.base_logits).abs() > ROUNDING
         changed = moved.flatten(1).any(dim=1).nonzero()
         assert first - margin <= int(changed.min()) <= place
         assert place <= int(changed.max()) < last + margin
@@ -147,7 +147,7 @@ def test_a_click_acts_within_a_patch_s_size_of_itself(network: CAISeg, dense: bo
         boxes = torch.zeros(features.shape, dtype=torch.bool)
         for box in answer.changed:
             boxes[box] = True
-        assert torch.equal(answer.logits[~boxes], features.base_logits[~boxes])
+        assert torch.equal(features.logits(answer)[~boxes], features.base_logits[~boxes])
 
 
 @pytest.mark.parametrize("dense", [False, True])
@@ -167,7 +167,7 @@ def test_a_click_acts_no_farther_than_it_may(
     assert not affinity.any()
     i, j, k = box
     margin = network.backbone.last_stage.margin
-    moved = ((answer.logits - near.base_logits).abs() > ROUNDING).clone()
+    moved = ((near.logits(answer) - near.base_logits).abs() > ROUNDING).clone()
     assert moved.any()
     moved[
         2 * i.start - margin : 2 * i.stop + margin,
@@ -186,7 +186,7 @@ def test_a_mask_far_from_all_clicks_does_not_matter(network: CAISeg) -> None:
 
     assert 0 < beside.sum() < mask.sum()
     whole, part = features.answer(at, labels, mask), features.answer(at, labels, beside)
-    assert torch.equal(whole.logits, part.logits)
+    assert torch.equal(features.logits(whole), features.logits(part))
     other = features.answer(at, labels, torch.zeros_like(mask))
     assert not torch.equal(whole.affinity.value, other.affinity.value)
 
@@ -249,7 +249,9 @@ def test_beginning_near_the_view_gives_the_same_features_and_answers(network: CA
     click = clicks((30, 20, 8))
     assert torch.equal(far.scan.features, plain.scan.features)
     assert torch.equal(far.base_logits, plain.base_logits)
-    assert torch.equal(far.answer(*click, mask).logits, plain.answer(*click, mask).logits)
+    assert torch.equal(
+        far.logits(far.answer(*click, mask)), plain.logits(plain.answer(*click, mask))
+    )
 
 
 def test_half_precision_halves_the_features_and_keeps_the_mask(network: CAISeg) -> None:
@@ -277,14 +279,15 @@ def test_dense_and_blockwise_answers_agree(network: CAISeg, shape: tuple[int, in
     voxels = torch.tensor([[30, 20, 8], [5, 5, 5], [68, 30, 15]])
     labels = torch.tensor([1, 0, 1])
     answer, reference = (features.answer(voxels, labels, mask) for features in (blockwise, dense))
-    assert torch.equal(answer.logits > 0, reference.logits > 0)
-    assert not torch.equal(answer.logits > 0, blockwise.base_logits > 0)
+    mask, expected_mask = blockwise.logits(answer) > 0, dense.logits(reference) > 0
+    assert torch.equal(mask, expected_mask)
+    assert not torch.equal(mask, blockwise.base_logits > 0)
     probability, expected = (
         torch.sigmoid(features.all_logits(given))
         for features, given in ((blockwise, answer), (dense, reference))
     )
     assert float((probability - expected).abs().max()) <= 0.01
-    assert torch.equal(blockwise.all_logits(answer) > 0, reference.logits > 0)
+    assert torch.equal(blockwise.all_logits(answer) > 0, expected_mask)
 
 
 def test_no_history_of_questions_changes_an_answer(network: CAISeg) -> None:
@@ -296,7 +299,7 @@ def test_no_history_of_questions_changes_an_answer(network: CAISeg) -> None:
 
     def ask(question: tuple[int, int]) -> Tensor:
         count, which = question
-        return features.answer(voxels[:count], labels[:count], masks[which]).logits
+        return features.logits(features.answer(voxels[:count], labels[:count], masks[which]))
 
     questions = [(count, which) for count in range(1, 6) for which in (0, 1)]
     fresh = {question: ask(question) for question in questions}

@@ -102,9 +102,8 @@ def test_a_changed_part_is_filtered_as_if_all_were(seed: int, dtype: type[np.gen
     after[i, j, k] = ~after[i, j, k]
     click = Click((int(low[0]), int(low[1]), int(low[2])), Label.FOREGROUND)
 
-    renewed = edges.after_clicks(
-        EVERYWHERE, edges.whole(before), before, after, [(i, j, k)], [click]
-    )
+    renewed = edges.whole(before)
+    edges.after_clicks(renewed, EVERYWHERE, before, after, [(i, j, k)], [click])
 
     np.testing.assert_array_equal(renewed, edges.whole(after, [click]))
     assert (renewed != edges.whole(before)).any()
@@ -126,9 +125,7 @@ def test_a_part_of_the_scan_is_enough_to_filter_a_change(seed: int) -> None:
 
     part = edges.needed([box], clicks)
     renewed = first.copy()
-    renewed[part] = edges.after_clicks(
-        part, first[part], before[part], after[part].copy(), [box], clicks
-    )
+    edges.after_clicks(renewed[part], part, before[part], after[part].copy(), [box], clicks)
 
     assert renewed[part].size < renewed.size / 2
     np.testing.assert_array_equal(renewed, expected)
@@ -145,7 +142,8 @@ def test_changes_near_and_far_from_each_other_are_all_filtered_anew() -> None:
     for box in boxes:
         after[box] = ~after[box]
 
-    renewed = edges.after_clicks(EVERYWHERE, edges.whole(lesion), lesion, after, boxes, [])
+    renewed = edges.whole(lesion)
+    edges.after_clicks(renewed, EVERYWHERE, lesion, after, boxes, [])
 
     np.testing.assert_array_equal(renewed, edges.whole(after))
     assert (renewed != edges.whole(lesion)).any()
@@ -159,8 +157,10 @@ def test_every_mask_may_become_every_other() -> None:
     full = edges.whole(lesion)
 
     assert full.any()
-    assert not edges.after_clicks(EVERYWHERE, full, lesion, nothing, [EVERYWHERE], []).any()
-    grown = edges.after_clicks(EVERYWHERE, edges.whole(nothing), nothing, lesion, [EVERYWHERE], [])
+    shrunk, grown = full.copy(), edges.whole(nothing)
+    edges.after_clicks(shrunk, EVERYWHERE, lesion, nothing, [EVERYWHERE], [])
+    assert not shrunk.any()
+    edges.after_clicks(grown, EVERYWHERE, nothing, lesion, [EVERYWHERE], [])
     np.testing.assert_array_equal(grown, full)
 
 

@@ -112,8 +112,7 @@ class EncodedOnce:
 
     def logits(self, voxels: Tensor, labels: Tensor, previous_mask: Tensor) -> Tensor:
         """Answer all clicks so far; see :class:`OpenScan`."""
-        answer = self._answer(voxels, labels, previous_mask)
-        return self._features.base_logits if answer is None else answer.logits
+        return self._features.logits(self._answer(voxels, labels, previous_mask))
 
     def affinity(self, voxels: Tensor, labels: Tensor, previous_mask: Tensor) -> Tensor:
         """Clustered affinity of all clicks so far; see :class:`OpenScan`."""
