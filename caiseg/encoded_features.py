@@ -10,7 +10,6 @@ All arrays here lie on the model grid.
 from __future__ import annotations
 
 import copy
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +21,7 @@ from caiseg.boxes import Box, hull, relative, sparse_zeros, whole_box
 from caiseg.changed_blocks import BLOCK, BlockwiseLastStage, changed_blocks
 from caiseg.click_windows import ClickWindows
 from caiseg.feature_clustering import ClickCells, ClusteredAffinity
+from caiseg.feature_grid import FeatureGrid
 from caiseg.interaction_guided import Adjustment
 from caiseg.interpolation import redrawn
 from caiseg.merged_features import MergedFeatures
@@ -98,10 +98,11 @@ class EncodedFeatures:
         self.spacing = spacing
         self.dense = image.device.type != "cpu" if dense is None else dense
         self._use(network)
-        strides = network.config.total_stride
-        size = scan_size(self.shape, patch_size, strides, self._cell)
-        self.boxes = patch_boxes(size, patch_size, strides, self._cell)
-        patch = self._cells_of(whole_box(padded_size(patch_size, strides)))
+        strides, cell = network.config.total_stride, network.feature_stride
+        size = scan_size(self.shape, patch_size, strides, cell)
+        self._grid = FeatureGrid(self.shape, size, cell)
+        self.boxes = patch_boxes(size, patch_size, strides, cell)
+        patch = self._grid.cells_of(whole_box(padded_size(patch_size, strides)))
         self._patch = [part.stop for part in patch]
         self._window = self._patch if reach_mm is None else self._cells_within(reach_mm)
         padded = pad_to(image, size, float(image.min()))
@@ -113,7 +114,7 @@ class EncodedFeatures:
             patches[index] = self._encode(padded[box], storage)
             if preview is not None and len(patches) < len(self.boxes):
                 self._base[box] += self._blending.share(box) * self._first_logits(patches[index])
-                preview(self._inside(box), self.base_logits)
+                preview(self._grid.inside(box), self.base_logits)
             if progress is not None:
                 progress(len(patches) / len(self.boxes))
         # In one order, because sums depend on it in their last bits.
@@ -133,7 +134,7 @@ class EncodedFeatures:
     @property
     def base_logits(self) -> Tensor:
         """Foreground logits without clicks, ``(I, J, K)``."""
-        return self._cut(self._base)
+        return self._grid.cut(self._base)
 
     def on_cpu(self) -> EncodedFeatures:
         """The same features, for a GPU that has no memory left to answer in."""
@@ -148,14 +149,8 @@ class EncodedFeatures:
 
     def near(self, voxels: Tensor) -> Box:
         """The part of the scan in which a previous mask matters to clicks at some voxels."""
-        windows = self._windows(voxels // torch.as_tensor(self._cell, device=self.device))
-        i, j, k = (
-            slice(part.start, min(part.stop, size))
-            for part, size in zip(
-                self._voxels_of(windows.hull(self._grid)), self.shape, strict=True
-            )
-        )
-        return i, j, k
+        windows = self._windows(voxels // torch.as_tensor(self._grid.cell, device=self.device))
+        return self._grid.inside(self._grid.voxels_of(windows.hull(self._grid.size)))
 
     @torch.inference_mode()
     def answer(self, voxels: Tensor, labels: Tensor, previous_mask: Tensor) -> ClickAnswer:
@@ -177,7 +172,7 @@ class EncodedFeatures:
             clicks,
             mask,
             self.spacing,
-            None if windows.size == self._grid else windows,
+            None if windows.size == self._grid.size else windows,
         )
         reach, blocks = [box for box, _ in windows.boxes()], None
         logits, part = sparse_zeros(self._base.shape, self.device), self._touched(reach)
@@ -187,9 +182,15 @@ class EncodedFeatures:
         else:
             blocks = self._blocks(adjustment, reach, self._tolerated)
             self._blockwise.update(logits, blocks, self.scan, adjustment)
-            changed = [self._inside(box) for box in _layers(blocks)]
+            changed = [self._grid.inside(box) for box in _layers(blocks)]
         return ClickAnswer(
-            self._cut(logits), self._inside(part), affinity, adjustment, changed, reach, blocks
+            logits=self._grid.cut(logits),
+            part=self._grid.inside(part),
+            affinity=affinity,
+            adjustment=adjustment,
+            changed=changed,
+            reach=reach,
+            blocks=blocks,
         )
 
     @torch.inference_mode()
@@ -219,7 +220,7 @@ class EncodedFeatures:
         if answer is None or answer.blocks is None:
             return self.logits(answer)
         tolerated = torch.full_like(self._base, torch.inf)
-        self._cut(tolerated).copy_(tolerated_for_probability(self.base_logits))
+        self._grid.cut(tolerated).copy_(tolerated_for_probability(self.base_logits))
         wanted = self._blocks(answer.adjustment, answer.reach, tolerated)
         blocks, times = torch.unique(
             torch.cat((wanted, answer.blocks, answer.blocks)), dim=0, return_counts=True
@@ -227,7 +228,7 @@ class EncodedFeatures:
         logits = self._base.clone()
         logits[answer.part] = answer.logits[answer.part]
         self._blockwise.update(logits, blocks[times == 1], self.scan, answer.adjustment)
-        return self._cut(logits)
+        return self._grid.cut(logits)
 
     def redrawn(self, answer: ClickAnswer) -> list[Box]:
         """Boxes of the model grid outside of which the mask without clicks stands on any grid."""
@@ -242,7 +243,7 @@ class EncodedFeatures:
         full = torch.nn.functional.interpolate(
             answer.affinity.value[None], size=self._base.shape, mode="trilinear"
         )
-        return self._cut(full[0])
+        return self._grid.cut(full[0])
 
     @torch.inference_mode()
     def coarse_logits(self, answer: ClickAnswer | None) -> Tensor:
@@ -259,7 +260,7 @@ class EncodedFeatures:
         """
         total = torch.zeros((2, *self._base.shape), device=self.device)
         for heads, box in zip(self.scan.head_features, self.boxes, strict=True):
-            cells, (i, j, k) = self._cells_of(box), box
+            cells, (i, j, k) = self._grid.cells_of(box), box
             before = _within(self.scan.features[0], cells).float()
             after = before if answer is None else answer.adjustment.of(cells).added(before)
             logits = self.network.classify(
@@ -268,30 +269,25 @@ class EncodedFeatures:
                 [part.stop - part.start for part in box],
             )
             total[:, i, j, k] += self._blending.share(box) * logits[:, 0]
-        return self._cut(total)
-
-    @property
-    def _grid(self) -> tuple[int, int, int]:
-        """Size of the grid of ``F``."""
-        i, j, k = self._cells_of(whole_box(self._base.shape))
-        return i.stop, j.stop, k.stop
+        return self._grid.cut(total)
 
     def _use(self, network: CAISeg) -> None:
         """Answer with a network, on the device that it is on."""
         stage = network.backbone.last_stage
         self.network = network
-        self._cell = network.feature_stride
-        self._halo = [-(-stage.margin // step) for step in self._cell]
-        self._blockwise = BlockwiseLastStage(stage, self._cell)
-        self._bound = AnswerBound(stage, self._cell)
+        self._halo = [-(-stage.margin // step) for step in network.feature_stride]
+        self._blockwise = BlockwiseLastStage(stage, network.feature_stride)
+        self._bound = AnswerBound(stage, network.feature_stride)
 
     def _windows(self, cells: Tensor) -> ClickWindows:
         """Where clicks in some cells ``(n_c, 3)`` act."""
-        return ClickWindows.around(cells, self._grid, self._window)
+        return ClickWindows.around(cells, self._grid.size, self._window)
 
     def _cells_within(self, reach_mm: float) -> list[int]:
         """Size of a click's window on the grid of ``F``, at most a patch."""
-        cells_mm = [float(mm) * cell for mm, cell in zip(self.spacing, self._cell, strict=True)]
+        cells_mm = [
+            float(mm) * cell for mm, cell in zip(self.spacing, self._grid.cell, strict=True)
+        ]
         return [
             min(patch, 2 * int(reach_mm / size) + 1)
             for patch, size in zip(self._patch, cells_mm, strict=True)
@@ -304,8 +300,8 @@ class EncodedFeatures:
     @torch.inference_mode()
     def _blended(self, patches: list[ScanFeatures]) -> MergedFeatures:
         """The features of the whole scan; the patches are used up."""
-        cells = [self._cells_of(box) for box in self.boxes]
-        features = blend([patch.features for patch in patches], cells, self._grid)
+        cells = [self._grid.cells_of(box) for box in self.boxes]
+        features = blend([patch.features for patch in patches], cells, self._grid.size)
         skip = blend([patch.skip for patch in patches], self.boxes, self._base.shape)
         heads = torch.cat([patch.head_features for patch in patches])
         patches.clear()
@@ -314,13 +310,13 @@ class EncodedFeatures:
     def _shares(self, skip: Tensor) -> Tensor:
         """What skip features ``(1, base, I, J, K)`` add in the last stage, part by part."""
         stage = self.network.backbone.last_stage
-        parts = _parts(self._grid, self._patch)
+        parts = list(self._grid.parts(self._patch))
         if len(parts) == 1:
             return stage.share_of_skip(skip.float()).to(skip)
         shares = skip.new_empty((*self._base.shape, 2 * skip.shape[1])).movedim(-1, 0)[None]
         for cells in parts:
-            grown = self._voxels_of(self._grown(cells, self._halo))
-            part = self._voxels_of(cells)
+            grown = self._grid.voxels_of(self._grid.grown(cells, self._halo))
+            part = self._grid.voxels_of(cells)
             inner = relative(part, grown)
             around = stage.share_of_skip(_within(skip, grown).float())
             _within(shares, part).copy_(_within(around, inner))
@@ -329,17 +325,17 @@ class EncodedFeatures:
     @torch.inference_mode()
     def _answer_without_clicks(self) -> None:
         """Fill in the logits, and how far each of them may move before it is computed anew."""
-        for cells in _parts(self._grid, self._patch):
-            self._base[self._voxels_of(cells)] = self._logits_in(cells)
+        for cells in self._grid.parts(self._patch):
+            self._base[self._grid.voxels_of(cells)] = self._logits_in(cells)
         self._tolerated = torch.full_like(self._base, torch.inf)
-        self._cut(self._tolerated).copy_(tolerated_change(self.base_logits))
+        self._grid.cut(self._tolerated).copy_(tolerated_change(self.base_logits))
 
     def _heads(self, clicks: ClickCells) -> Tensor:
         """``q_cls`` of every click's label, ``(n_c, C)``: of the patches that it lies in."""
         heads = self.scan.head_features[:, clicks.labels]
         if len(heads) == 1:
             return heads[0]
-        voxels = clicks.cells * torch.as_tensor(self._cell, device=self.device)
+        voxels = clicks.cells * torch.as_tensor(self._grid.cell, device=self.device)
         shares = torch.stack([self._blending.at(box, voxels) for box in self.boxes])
         return (shares[..., None] * heads).sum(0)
 
@@ -349,10 +345,10 @@ class EncodedFeatures:
         """Write the logits wherever clicks act, in place, and tell where that is."""
         changed = []
         for box in boxes:
-            cells = self._grown(box, self._halo)
-            voxels = self._voxels_of(cells)
+            cells = self._grid.grown(box, self._halo)
+            voxels = self._grid.voxels_of(cells)
             logits[voxels] = self._logits_in(cells, adjustment)
-            changed.append(self._inside(voxels))
+            changed.append(self._grid.inside(voxels))
         return changed
 
     def _blocks(self, adjustment: Adjustment, boxes: Sequence[Box], tolerated: Tensor) -> Tensor:
@@ -360,8 +356,8 @@ class EncodedFeatures:
         found = []
         for box in boxes:
             # A bound is complete within a halo of the box, where cells around are known as well.
-            cells = self._grown(box, [2 * size for size in self._halo])
-            voxels = self._voxels_of(cells)
+            cells = self._grid.grown(box, [2 * size for size in self._halo])
+            voxels = self._grid.voxels_of(cells)
             bound = self._bound(adjustment.of(cells))
             first = [part.start for part in voxels]
             found.append(changed_blocks(bound, tolerated[voxels], first))
@@ -370,24 +366,19 @@ class EncodedFeatures:
 
     def _touched(self, reach: Sequence[Box]) -> Box:
         """Whole blocks that may change where clicks act in some boxes, and the voxels beside."""
-        i, j, k = (
-            slice(max(part.start - 2 * BLOCK, 0), min(part.stop + 2 * BLOCK, size))
-            for part, size in zip(
-                self._voxels_of(self._grown(hull(reach), self._halo)), self._base.shape, strict=True
-            )
-        )
-        return i, j, k
+        voxels = self._grid.voxels_of(self._grid.grown(hull(reach), self._halo))
+        return self._grid.grown_voxels(voxels, 2 * BLOCK)
 
     def _logits_in(self, cells: Box, adjustment: Adjustment | None = None) -> Tensor:
         """The last stage's logits in a box of cells, as if it had run on the whole scan."""
-        grown = self._grown(cells, self._halo)
-        voxels = self._voxels_of(grown)
+        grown = self._grid.grown(cells, self._halo)
+        voxels = self._grid.voxels_of(grown)
         features = _within(self.scan.features, grown).float()
         if adjustment is not None:
             features = adjustment.of(grown).added(features[0])[None]
         stage = self.network.backbone.last_stage
         logits = stage.answer(features, _within(self.scan.share, voxels).float())
-        return logits[0, 0][relative(self._voxels_of(cells), voxels)]
+        return logits[0, 0][relative(self._grid.voxels_of(cells), voxels)]
 
     def _first_logits(self, patch: ScanFeatures) -> Tensor:
         """The logits of a patch by itself, without clicks."""
@@ -395,56 +386,11 @@ class EncodedFeatures:
         share = stage.share_of_skip(patch.skip.float()).to(patch.skip)
         return stage.answer(patch.features.float(), share.float())[0, 0]
 
-    def _cells_of(self, voxels: Box) -> Box:
-        """A box of whole cells, on the grid of ``F``."""
-        i, j, k = (
-            slice(part.start // step, part.stop // step)
-            for part, step in zip(voxels, self._cell, strict=True)
-        )
-        return i, j, k
-
-    def _voxels_of(self, cells: Box) -> Box:
-        i, j, k = (
-            slice(part.start * step, part.stop * step)
-            for part, step in zip(cells, self._cell, strict=True)
-        )
-        return i, j, k
-
-    def _grown(self, cells: Box, by: Sequence[int]) -> Box:
-        """A box with so many cells more on every side, within the grid."""
-        i, j, k = (
-            slice(max(part.start - more, 0), min(part.stop + more, size))
-            for part, more, size in zip(cells, by, self._grid, strict=True)
-        )
-        return i, j, k
-
-    def _inside(self, voxels: Box) -> Box:
-        """A box without what lies in the padding."""
-        i, j, k = (
-            slice(part.start, min(part.stop, size))
-            for part, size in zip(voxels, self.shape, strict=True)
-        )
-        return i, j, k
-
-    def _cut(self, padded: Tensor) -> Tensor:
-        """Without what was appended to the last three axes."""
-        i, j, k = self.shape
-        return padded[..., :i, :j, :k]
-
 
 def _within(values: Tensor, box: Box) -> Tensor:
     """A box of the last three axes."""
     i, j, k = box
     return values[..., i, j, k]
-
-
-def _parts(grid: Sequence[int], size: Sequence[int]) -> list[Box]:
-    """Boxes of at most so many cells, side by side."""
-    axes = (
-        [slice(start, min(start + step, length)) for start in range(0, length, step)]
-        for length, step in zip(grid, size, strict=True)
-    )
-    return [(i, j, k) for i, j, k in itertools.product(*axes)]
 
 
 def _layers(blocks: Tensor) -> list[Box]:
