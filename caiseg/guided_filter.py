@@ -107,9 +107,12 @@ class GuidedFilter:
             held.append((i, j, k))
         return hull(held)
 
-    def slice_by_slice(self, mask: Mask) -> Mask:
-        """The same values, those of a slice side by side in memory: they are filtered fastest."""
-        outer = np.ascontiguousarray(np.moveaxis(mask, self._axis, 0))
+    def empty(self) -> Mask:
+        """A mask of the scan without a voxel, of the memory layout that is filtered fastest.
+
+        The voxels of a slice lie side by side.
+        """
+        outer = np.zeros(np.moveaxis(self._data, self._axis, 0).shape, dtype=bool)
         laid: Mask = np.moveaxis(outer, 0, self._axis)
         return laid
 

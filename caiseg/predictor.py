@@ -21,7 +21,13 @@ from caiseg.errors import InvalidInput
 from caiseg.grids import ScanGrids, Shape
 from caiseg.growing_mask import GrowingMask
 from caiseg.guided_filter import GuidedFilter, GuidedFilterConfig
-from caiseg.interpolation import interpolate_box, mask_to_model, reached, write_mask
+from caiseg.interpolation import (
+    interpolate_box,
+    mask_to_model,
+    reached,
+    redrawn,
+    write_mask,
+)
 from caiseg.network import CAISeg
 from caiseg.preprocessing import PreprocessingConfig, preprocess
 from caiseg.resampling import resample_to_display
@@ -271,18 +277,13 @@ class CAISegPredictor:
                 image, grids.model.spacing, progress,
                 dense=self.dense, first=near, reach_mm=self.reach_mm, preview=growing,
             )  # fmt: skip
-            network_mask = np.zeros(grids.display.shape, dtype=bool)
-            everywhere = whole_box(network_mask.shape)
-            write_mask(
-                network_mask, features.base_logits, everywhere, everywhere, network_mask.shape
-            )
-            first_mask, edges = network_mask, None
+            edges = None
             if self.guided_filter is not None:
                 edges = GuidedFilter(
                     volume.data, grids.display.spacing, self.guided_filter, features.device
                 )
-                network_mask = edges.slice_by_slice(network_mask)
-                first_mask = edges.whole(network_mask)
+            network_mask = _without_clicks(features, edges, grids.display.shape)
+            first_mask = network_mask if edges is None else edges.whole(network_mask)
             return EncodedScan(grids, features, first_mask, network_mask, edges, attempt.notices)
 
         return encode_within_memory(self._first_attempt, encode)
@@ -345,6 +346,18 @@ class CAISegPredictor:
     @property
     def _first_attempt(self) -> Attempt:
         return Attempt(self.network, self.device, self.preprocessing.patch_size)
+
+
+def _without_clicks(
+    features: EncodedFeatures, edges: GuidedFilter | None, shape: Shape
+) -> npt.NDArray[np.bool_]:
+    """The mask as the network gives it, on a display grid of that size."""
+    mask = np.zeros(shape, dtype=bool) if edges is None else edges.empty()
+    logits = features.base_logits
+    box = redrawn(logits, logits, whole_box(logits.shape))
+    if box is not None:
+        write_mask(mask, logits, reached(box, logits.shape, shape), whole_box(shape), shape)
+    return mask
 
 
 def choose_device(device: str | torch.device) -> torch.device:
