@@ -30,7 +30,7 @@ def interpolate_box(
 
     Args:
         source: ``(I, J, K)`` of any type, the source grid or a part of it that holds every voxel
-            from :func:`reached` on.
+            that the values are made of.
         box: Where to interpolate, on the target grid.
         source_shape: Size of the whole source grid.
         target_shape: Size of the whole target grid.
@@ -39,12 +39,14 @@ def interpolate_box(
     Returns:
         Float32 tensor of the size of the box.
     """
-    values = source
-    for axis in range(3):
+    read = _read(box, source_shape, target_shape)
+    i, j, k = (
+        slice(part.start - at, part.stop - at) for part, at in zip(read, origin, strict=True)
+    )
+    values = source[i, j, k]
+    for axis in _cheapest_order(source_shape, target_shape):
         part, size = box[axis], source_shape[axis]
         if size == target_shape[axis]:
-            first = part.start - origin[axis]
-            values = values.narrow(axis, first, part.stop - part.start)
             continue
         place = _places(size, target_shape[axis])[part]
         low = place.floor().long()
@@ -53,11 +55,21 @@ def interpolate_box(
         view[axis] = -1
         share = (place - low).float().view(view).to(source.device)
         below, above = (
-            values.index_select(axis, (index - origin[axis]).to(source.device)).float()
+            values.index_select(axis, (index - read[axis].start).to(source.device)).float()
             for index in (low, high)
         )
         values = torch.lerp(below, above, share)
     return values.float()
+
+
+def _cheapest_order(source_shape: Sequence[int], target_shape: Sequence[int]) -> list[int]:
+    """First the axes that lose voxels, then those that gain them, these from the innermost on.
+
+    So there are few values while it takes long to gather them, voxel by voxel.
+    """
+    gained = [new > old for old, new in zip(source_shape, target_shape, strict=True)]
+    growing = [axis for axis in (2, 1, 0) if gained[axis]]
+    return [axis for axis in range(3) if not gained[axis]] + growing
 
 
 def reached(box: Box, source_shape: Sequence[int], target_shape: Sequence[int]) -> Box:
