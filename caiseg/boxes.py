@@ -55,7 +55,9 @@ def relative(box: Box, part: Box) -> Box:
 
 
 def sparse_zeros(
-    shape: Sequence[int], device: torch.device, dtype: type[np.float32 | np.int64] = np.float32
+    shape: Sequence[int],
+    device: torch.device,
+    dtype: type[np.float32 | np.int64 | np.bool_] = np.float32,
 ) -> Tensor:
     """Zeros of which a few boxes will be written to; on the CPU no others claim memory."""
     # PyTorch writes its zeros itself; NumPy asks the system for memory that is 0 when first read.

@@ -164,13 +164,11 @@ class EncodedFeatures:
         """
         clicks = ClickCells.from_voxels(voxels, labels, self.network.feature_stride)
         windows = self._windows(clicks.cells)
-        mask, near = sparse_zeros(self._base.shape, self.device), self.near(voxels)
-        mask[near] = previous_mask[near].float()
         adjustment, affinity = self.network.adjustment(
             self.scan.features[0],
             self._heads(clicks),
             clicks,
-            mask,
+            previous_mask,
             self.spacing,
             None if windows.size == self._grid.size else windows,
         )

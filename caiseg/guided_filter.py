@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.functional import pad
 
-from caiseg.boxes import Box, hull, meeting, moved, occupied, relative, whole_box
+from caiseg.boxes import Box, hull, meeting, moved, occupied, relative
 from caiseg.clicks import Click, Label
 from caiseg.grids import Shape, Spacing
 
@@ -124,7 +124,9 @@ class GuidedFilter:
             clicks: The clicks that it answers, on the display grid.
         """
         mask = np.zeros(network_mask.shape, dtype=bool)
-        self._renew(mask, network_mask, whole_box(mask.shape))
+        held = occupied(network_mask)
+        if held is not None:
+            self._renew(mask, network_mask, held)
         self._follow(mask, network_mask, clicks)
         return mask
 
@@ -262,6 +264,7 @@ class GuidedFilter:
             shape: Size of the scan.
             grown: Whether to grow the box.
         """
+        share = torch.ones((), device=fields.device)
         for axis, (part, size, radius) in enumerate(zip(box, shape, self._radius, strict=True)):
             if radius == 0:
                 continue
@@ -269,11 +272,11 @@ class GuidedFilter:
             places = torch.arange(part.start - more, part.stop + more)
             counts = (places + radius).clamp(max=size - 1) - (places - radius).clamp(min=0) + 1
             inside = (places >= 0) & (places < size)
-            view = [1, 1, 1, 1]
-            view[axis + 1] = -1
-            share = torch.where(inside, 1 / counts, 0.0).to(fields).view(view)
-            fields = _window_sums(fields, axis + 1, 2 * radius + 1) * share
-        return fields
+            view = [1, 1, 1]
+            view[axis] = -1
+            share = share * torch.where(inside, 1 / counts, 0.0).to(fields).view(view)
+            fields = _window_sums(fields, axis + 1, 2 * radius + 1)
+        return fields * share
 
     def _normalised(self, box: Box) -> Tensor:
         data = torch.from_numpy(self._data[box].astype(np.float32)).to(self._device)

@@ -142,7 +142,7 @@ def redrawn(logits: Tensor, before: Tensor, box: Box) -> Box | None:
 def mask_to_model(
     mask: npt.NDArray[np.bool_], model_shape: Sequence[int], wanted: Box | None = None
 ) -> Tensor:
-    """A mask on the model grid, 0 or 1: where at least half of the interpolated mask is 1.
+    """A mask on the model grid: where at least half of the interpolated mask is 1.
 
     Only the part of the scan that the mask occupies is interpolated.
 
@@ -153,9 +153,9 @@ def mask_to_model(
             when left out.
 
     Returns:
-        Float32 tensor of that size, 0 outside of ``wanted``.
+        Bool tensor of that size, false outside of ``wanted``.
     """
-    result = sparse_zeros(model_shape, torch.device("cpu"))
+    result = sparse_zeros(model_shape, torch.device("cpu"), np.bool_)
     wanted = whole_box(model_shape) if wanted is None else wanted
     looked_at = _read(wanted, mask.shape, model_shape)
     inside = occupied(mask[looked_at])
@@ -168,7 +168,7 @@ def mask_to_model(
     i, j, k = _read(box, mask.shape, model_shape)
     part = torch.from_numpy(np.ascontiguousarray(mask[i, j, k]))
     share = interpolate_box(part, box, mask.shape, model_shape, (i.start, j.start, k.start))
-    result[box] = (share >= 0.5).float()
+    result[box] = share >= 0.5
     return result
 
 

@@ -15,6 +15,7 @@ from caiseg.feature_clustering import ClickCells, ClusteredAffinity, FeatureClus
 from caiseg.head_features import HeadFeatures
 from caiseg.interaction_guided import Adjustment, InteractionGuidedModule
 from caiseg.network_config import NetworkConfig
+from caiseg.patches import pad_to
 from caiseg.vnet import VNet
 
 
@@ -178,7 +179,7 @@ class CAISeg(nn.Module):
             features: ``F`` of one scan, ``(C, I/r_i, J/r_j, K/r_k)``.
             heads: ``q_cls`` of every click's label, ``(n_c, C)``.
             clicks: At least one click, on the grid of ``F``.
-            previous_mask: ``S_p``, ``(I, J, K)`` in [0, 1].
+            previous_mask: ``S_p``, ``(I, J, K)`` in [0, 1]; it may lack what was padded.
             spacing: Voxel size in mm, ``(3,)``.
             windows: Where each click acts; everywhere when left out.
         """
@@ -194,13 +195,15 @@ class CAISeg(nn.Module):
         A cell lies between its own voxels, so that a part is brought there like the whole.
         """
         i, j, k = whole_box(grid) if windows is None else windows.hull(grid)
-        voxels = tuple(
+        voxels = [
             slice(part.start * step, part.stop * step)
             for part, step in zip((i, j, k), self.feature_stride, strict=True)
-        )
+        ]
+        size = [part.stop - part.start for part in voxels]
+        fine = pad_to(mask[tuple(voxels)].float(), size, 0.0)
         coarse = sparse_zeros(grid, mask.device)
         coarse[i, j, k] = nn.functional.interpolate(
-            mask[voxels][None, None].float(), size=coarse[i, j, k].shape, mode="trilinear"
+            fine[None, None], size=coarse[i, j, k].shape, mode="trilinear"
         )[0, 0]
         return coarse
 
