@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,9 @@ import torch
 import torchio as tio
 
 from caiseg.grids import FloatArray, Grid, Shape, Spacing, check_shape
+
+_FILTER_ENDS = 4.0
+"""Standard deviations beyond which SciPy's Gaussians, which TorchIO calls, are 0."""
 
 
 def resample_to_model(
@@ -42,7 +46,7 @@ def resample_to_model(
     # sheared affines, which SimpleITK refuses, usable, and the result free of rounding.
     image = tio.ScalarImage(tensor=tensor[None], affine=np.diag([*display.spacing, 1.0]))
     if interpolation != "nearest":
-        image = tio.Blur(_antialiasing_std(display, model), copy=False)(image)
+        image.set_data(_smoothed(tensor, display, _antialiasing_std(display, model))[None])
     target = (model.shape, _axis_aligned(model, display))
     resample = tio.Resample(target, image_interpolation=interpolation, copy=False)
     resampled: torch.Tensor = resample(image).data[0]
@@ -70,6 +74,30 @@ def _axis_aligned(model: Grid, display: Grid) -> FloatArray:
     affine = np.diag([*model.spacing, 1.0])
     affine[:3, 3] = (np.array(model.spacing) - np.array(display.spacing)) / 2
     return affine
+
+
+def _smoothed(tensor: torch.Tensor, grid: Grid, std: Spacing) -> torch.Tensor:
+    """Values ``(I, J, K)`` smoothed by Gaussians, as many slabs at a time as PyTorch has threads.
+
+    Args:
+        tensor: On ``grid``.
+        grid: Its spacing counts.
+        std: Standard deviations in mm.
+    """
+    smooth = tio.Blur(std, copy=False)
+    affine = np.diag([*grid.spacing, 1.0])
+    reach = math.ceil(_FILTER_ENDS * std[0] / grid.spacing[0]) + 1
+    planes = len(tensor)
+    thickness = max(-(-planes // torch.get_num_threads()), reach)
+
+    def slab(start: int) -> torch.Tensor:
+        first, stop = max(start - reach, 0), min(start + thickness, planes)
+        around = tensor[first : min(stop + reach, planes)]
+        smoothed: torch.Tensor = smooth(tio.ScalarImage(tensor=around[None], affine=affine)).data[0]
+        return smoothed[start - first : stop - first]
+
+    with ThreadPoolExecutor() as threads:
+        return torch.cat(list(threads.map(slab, range(0, planes, thickness))))
 
 
 def _antialiasing_std(display: Grid, model: Grid) -> Spacing:

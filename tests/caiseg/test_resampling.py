@@ -50,6 +50,20 @@ def test_detail_finer_than_the_model_grid_is_averaged_not_aliased() -> None:
     np.testing.assert_allclose(averaged[2:-2].numpy(), 1 / 3, atol=0.1)
 
 
+@pytest.mark.parametrize("shape", [(61, 14, 9), (9, 20, 5), (1, 16, 3)])
+def test_the_number_of_threads_changes_no_value(
+    shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    display = Grid(shape, np.diag([0.8, 0.5, 1, 1]))
+    model = model_grid(display, (2, 2, 3))
+    found = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        found.append(resample_to_model(voxels(shape), display, model))
+    assert float(found[0].std()) > 0
+    assert all(torch.equal(values, found[0]) for values in found)
+
+
 def test_labels_stay_labels_with_nearest_neighbours() -> None:
     display = Grid((20, 20, 10), rotated_affine())
     labels = (voxels(display.shape) % 5).astype(np.uint8)
