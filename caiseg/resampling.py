@@ -87,17 +87,20 @@ def _smoothed(tensor: torch.Tensor, grid: Grid, std: Spacing) -> torch.Tensor:
     smooth = tio.Blur(std, copy=False)
     affine = np.diag([*grid.spacing, 1.0])
     reach = math.ceil(_FILTER_ENDS * std[0] / grid.spacing[0]) + 1
-    planes = len(tensor)
+    planes, rows, columns = tensor.shape
+    # As SimpleITK keeps images, which would else take longer to get it so than to resample it.
+    smoothed = np.empty((columns, rows, planes), dtype=np.float32).T
     thickness = max(-(-planes // torch.get_num_threads()), reach)
 
-    def slab(start: int) -> torch.Tensor:
+    def fill(start: int) -> None:
         first, stop = max(start - reach, 0), min(start + thickness, planes)
         around = tensor[first : min(stop + reach, planes)]
-        smoothed: torch.Tensor = smooth(tio.ScalarImage(tensor=around[None], affine=affine)).data[0]
-        return smoothed[start - first : stop - first]
+        image = smooth(tio.ScalarImage(tensor=around[None], affine=affine))
+        smoothed[start:stop] = image.data[0, start - first : stop - first].numpy()
 
     with ThreadPoolExecutor() as threads:
-        return torch.cat(list(threads.map(slab, range(0, planes, thickness))))
+        list(threads.map(fill, range(0, planes, thickness)))
+    return torch.from_numpy(smoothed)
 
 
 def _antialiasing_std(display: Grid, model: Grid) -> Spacing:
