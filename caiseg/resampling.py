@@ -38,15 +38,15 @@ def resample_to_model(
         Float32 tensor of ``model.shape``.
     """
     check_shape(data, display.shape)
-    tensor = torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32))
     if model.shape == display.shape:
-        # A copy, because the tensor may share the scan's memory.
-        return tensor.clone()
+        return _floats(data).clone()
     # Both grids share their axes, so rotation and origin cannot matter; leaving them out keeps
     # sheared affines, which SimpleITK refuses, usable, and the result free of rounding.
-    image = tio.ScalarImage(tensor=tensor[None], affine=np.diag([*display.spacing, 1.0]))
-    if interpolation != "nearest":
-        image.set_data(_smoothed(tensor, display, _antialiasing_std(display, model))[None])
+    if interpolation == "nearest":
+        values = _floats(data)
+    else:
+        values = _smoothed(data, display, _antialiasing_std(display, model))
+    image = tio.ScalarImage(tensor=values[None], affine=np.diag([*display.spacing, 1.0]))
     target = (model.shape, _axis_aligned(model, display))
     resample = tio.Resample(target, image_interpolation=interpolation, copy=False)
     resampled: torch.Tensor = resample(image).data[0]
@@ -76,25 +76,30 @@ def _axis_aligned(model: Grid, display: Grid) -> FloatArray:
     return affine
 
 
-def _smoothed(tensor: torch.Tensor, grid: Grid, std: Spacing) -> torch.Tensor:
+def _floats(data: npt.NDArray[Any]) -> torch.Tensor:
+    """The same values in single precision; it may share their memory."""
+    return torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32))
+
+
+def _smoothed(data: npt.NDArray[Any], grid: Grid, std: Spacing) -> torch.Tensor:
     """Values ``(I, J, K)`` smoothed by Gaussians, as many slabs at a time as PyTorch has threads.
 
     Args:
-        tensor: On ``grid``.
+        data: On ``grid``.
         grid: Its spacing counts.
         std: Standard deviations in mm.
     """
     smooth = tio.Blur(std, copy=False)
     affine = np.diag([*grid.spacing, 1.0])
     reach = math.ceil(_FILTER_ENDS * std[0] / grid.spacing[0]) + 1
-    planes, rows, columns = tensor.shape
+    planes, rows, columns = data.shape
     # As SimpleITK keeps images, which would else take longer to get it so than to resample it.
     smoothed = np.empty((columns, rows, planes), dtype=np.float32).T
     thickness = max(-(-planes // torch.get_num_threads()), reach)
 
     def fill(start: int) -> None:
         first, stop = max(start - reach, 0), min(start + thickness, planes)
-        around = tensor[first : min(stop + reach, planes)]
+        around = _floats(data[first : min(stop + reach, planes)])
         image = smooth(tio.ScalarImage(tensor=around[None], affine=affine))
         smoothed[start:stop] = image.data[0, start - first : stop - first].numpy()
 
