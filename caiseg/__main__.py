@@ -10,6 +10,7 @@ import typer
 
 from caiseg import CAISegPredictor, Click, InvalidInput, Label, Volume, load_volume, replay_clicks
 from caiseg.annotation.session_file import SessionFile, replay_session
+from caiseg.freed_memory import keep_freed_memory
 
 CheckpointOption = Annotated[Path, typer.Option(help="A .safetensors checkpoint.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -118,6 +119,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     if arguments and arguments[0] not in ("segment", "replay", "--help"):
         arguments = ["segment", *arguments]
+    keep_freed_memory()
     try:
         app(arguments)
     except InvalidInput as error:

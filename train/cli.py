@@ -7,6 +7,7 @@ import sys
 import typer
 
 from caiseg.errors import InvalidInput
+from caiseg.freed_memory import keep_freed_memory
 from train.commands.ablate import ablate_command
 from train.commands.amend import amend_command
 from train.commands.benchmark import benchmark_command
@@ -38,6 +39,7 @@ app.command("benchmark")(benchmark_command)
 
 def main() -> None:
     """Run the command line; what a person can cause ends in one sentence, not a traceback."""
+    keep_freed_memory()
     try:
         app()
     except InvalidInput as error:
