@@ -63,6 +63,11 @@ class ClickWindows:
         )
         return i, j, k
 
+    def within(self, part: Box, clicks: Sequence[int]) -> dict[int, Box]:
+        """What of a part of the grid lies in the box of each click, of those that have any."""
+        met = {click: meeting(self.box(click), part) for click in clicks}
+        return {click: box for click, box in met.items() if box is not None}
+
     def boxes(self) -> list[tuple[Box, list[int]]]:
         """Boxes without a common cell that cover all windows, each with the clicks that meet it."""
         windows = {click: self.box(click) for click in range(len(self))}

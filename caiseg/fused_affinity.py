@@ -8,6 +8,7 @@ distances to the clicks and the running maximum stay in the cache of the process
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from caiseg.boxes import Box, sparse_zeros, whole_box
+from caiseg.boxes import Box, hull, meeting, moved, occupied, relative, sparse_zeros, whole_box
 from caiseg.click_windows import ClickWindows
 
 if TYPE_CHECKING:
@@ -62,20 +63,19 @@ def best_affinities(
     everywhere = [(whole_box(grid), list(range(len(clicks))))]
     with torch.autocast(features.device.type, enabled=False):
         projection = _Projection(clustering, features, previous_mask)
-        centres = projection.of(tuple(clicks.cells.T)).mT
+        sums_of = _HeadSums(clustering, projection.of_cells(clicks.cells).mT)
         distances = _Distances(clicks, grid, cell_mm / unit)
+        background = int((clicks.labels == 0).sum())
         for box, near in everywhere if windows is None else windows.boxes():
-            members = torch.tensor(near, device=features.device)
-            sums_of = _HeadSums(clustering, centres.index_select(1, members))
-            # Clicks are sorted by their label.
-            background = int((clicks.labels[members] == 0).sum())
-            rivals = (slice(0, background), slice(background, len(near)))
-            for part in _slabs(box, len(near)):
-                affinity = sums_of(projection.of(part), distances.of(part, members))
+            for part, here in _slabs(box, near, windows):
+                members = torch.tensor(here, device=features.device)
+                affinity = sums_of(projection.of(part), distances.of(part, members), members)
                 if windows is not None:
-                    _cut_off(affinity, windows, near, part)
+                    _cut_off(affinity, windows, here, part)
                 shape = [axis.stop - axis.start for axis in part]
-                for label, chosen in enumerate(rivals):
+                # Clicks are sorted by their label.
+                between = bisect_left(here, background)
+                for label, chosen in enumerate((slice(0, between), slice(between, len(here)))):
                     if chosen.start < chosen.stop:
                         best, place = affinity[chosen].max(dim=0)
                         value[label][part] = best.div_(clustering.heads).view(shape)
@@ -83,12 +83,19 @@ def best_affinities(
     return value, winner
 
 
-def _slabs(box: Box, clicks: int) -> Iterator[Box]:
+def _slabs(
+    box: Box, clicks: list[int], windows: ClickWindows | None
+) -> Iterator[tuple[Box, list[int]]]:
+    """Slabs of a box as far as clicks have an affinity there, and which clicks these are."""
     i, j, k = box
-    plane = (j.stop - j.start) * (k.stop - k.start) * max(1, clicks // _CLICKS_AT_ONCE)
+    plane = (j.stop - j.start) * (k.stop - k.start) * max(1, len(clicks) // _CLICKS_AT_ONCE)
     thickness = max(1, round(_SLAB_CELLS / plane))
     for start in range(i.start, i.stop, thickness):
-        yield slice(start, min(start + thickness, i.stop)), j, k
+        slab = (slice(start, min(start + thickness, i.stop)), j, k)
+        if windows is None:
+            yield slab, clicks
+        elif reached := windows.within(slab, clicks):
+            yield hull(reached.values()), list(reached)
 
 
 def _cut_off(affinity: Tensor, windows: ClickWindows, clicks: list[int], part: Box) -> None:
@@ -127,19 +134,49 @@ class _Projection:
         self._mask_weight = layer.weight @ fusion.weight.flatten(1)
         # Where the channels of a cell lie side by side in memory, this copies nothing.
         self._cells = features.movedim(0, -1)
+        self._mask = previous_mask
         windows = nn.functional.pad(previous_mask.float(), [1] * 6)
-        self._masked = windows.flatten(1).any(dim=1).unfold(0, 3, 1).any(dim=1)
         for axis in range(3):
             windows = windows.unfold(axis, 3, 1)
         self._windows = windows
 
-    def of(self, cells: tuple[slice, ...] | tuple[Tensor, ...]) -> Tensor:
-        """Rows ``(n_h, d, L)`` of the cells at an index of the grid."""
-        features = self._cells[cells].float().flatten(0, -2)
-        rows = torch.addmm(self._bias, self._weight, features.T)
-        if bool(self._masked[cells[0]].any()):
-            near = self._windows[cells].reshape(-1, self._mask_weight.shape[1])
-            rows.addmm_(self._mask_weight, near.T)
+    def of_cells(self, cells: Tensor) -> Tensor:
+        """Rows ``(n_h, d, L)`` of cells ``(L, 3)``."""
+        at = tuple(cells.T)
+        rows = self._without_mask(self._cells[at])
+        rows.addmm_(self._mask_weight, self._windows[at].flatten(1).T)
+        return self._by_head(rows)
+
+    def of(self, part: Box) -> Tensor:
+        """Rows ``(n_h, d, L)`` of the cells of a part of the grid."""
+        rows = self._without_mask(self._cells[part])
+        masked = self._masked(part)
+        if masked is not None:
+            near = self._windows[masked].flatten(3).flatten(0, 2)
+            shape = [axis.stop - axis.start for axis in part]
+            i, j, k = relative(masked, part)
+            here = rows.unflatten(1, shape)[:, i, j, k]
+            here += (self._mask_weight @ near.T).view_as(here)
+        return self._by_head(rows)
+
+    def _without_mask(self, features: Tensor) -> Tensor:
+        """Rows ``(C, L)`` of features ``(..., C)``."""
+        return torch.addmm(self._bias, self._weight, features.float().flatten(0, -2).T)
+
+    def _masked(self, part: Box) -> Box | None:
+        """The box of a part's cells to which the mask adds something."""
+        i, j, k = (
+            slice(max(axis.start - 1, 0), min(axis.stop + 1, size))
+            for axis, size in zip(part, self._mask.shape, strict=True)
+        )
+        held = occupied((self._mask[i, j, k] > 0).cpu().numpy())
+        if held is None:
+            return None
+        inside = moved(held, (i, j, k))
+        first, second, third = (slice(axis.start - 1, axis.stop + 1) for axis in inside)
+        return meeting((first, second, third), part)
+
+    def _by_head(self, rows: Tensor) -> Tensor:
         split: Tensor = rows.unflatten(0, (self._heads, -1))
         return split
 
@@ -181,42 +218,46 @@ class _HeadSums:
         self._centres = centres
         alphas = clustering.log_alpha.exp().expand(clustering.heads)
         self._alphas = torch.zeros_like(alphas) if clustering.position == "none" else alphas
-        self._by_product = centres.shape[1] > _FEW_CLICKS and centres.device.type != "mps"
-        if self._by_product:
+        self._can_multiply = centres.device.type != "mps"
+        if self._can_multiply:
             wide = centres.double()
             squares = wide.square().sum(2, keepdim=True)
             self._left = torch.cat((-2 * wide, torch.ones_like(squares), squares), dim=2)
 
-    def __call__(self, rows: Tensor, distance: Tensor) -> Tensor:
-        """Sums ``(n_c, L)`` for the cells of rows ``(n_h, d, L)``.
+    def __call__(self, rows: Tensor, distance: Tensor, members: Tensor) -> Tensor:
+        """Sums ``(n, L)`` for the cells of rows ``(n_h, d, L)``.
 
         One head after the other, because all of them at once do not fit the cache.
 
         Args:
             rows: Projected features.
-            distance: From every click, ``(n_c, L)``.
+            distance: From the clicks, ``(n, L)``.
+            members: Which clicks, ``(n,)``.
         """
         total = torch.zeros_like(distance)
         if self._cosine:
-            for row, centre, alpha in zip(rows, self._centres, self._alphas, strict=True):
+            centres = self._centres.index_select(1, members)
+            for row, centre, alpha in zip(rows, centres, self._alphas, strict=True):
                 directions = nn.functional.normalize(row, dim=0)
                 cosine = nn.functional.normalize(centre, dim=1) @ directions
                 total.addcmul_(cosine.clamp_(min=0), _gaussian_(alpha * distance))
         else:
-            for gap, alpha in zip(self._euclidean(rows), self._alphas, strict=True):
+            for gap, alpha in zip(self._euclidean(rows, members), self._alphas, strict=True):
                 total.add_(_gaussian_(gap.addcmul_(alpha, distance)))
         return total
 
-    def _euclidean(self, rows: Tensor) -> Iterator[Tensor]:
-        """``||q - k||_2`` of every head, ``(n_c, L)``."""
-        if not self._by_product:
-            for row, centre in zip(rows, self._centres, strict=True):
+    def _euclidean(self, rows: Tensor, members: Tensor) -> Iterator[Tensor]:
+        """``||q - k||_2`` of every head, ``(n, L)``."""
+        if len(members) <= _FEW_CLICKS or not self._can_multiply:
+            centres = self._centres.index_select(1, members)
+            for row, centre in zip(rows, centres, strict=True):
                 yield (row - centre[..., None]).square_().sum(1).sqrt_()
             return
         wide = rows.double()
         squares = wide.square().sum(1, keepdim=True)
         right = torch.cat((wide, squares, torch.ones_like(squares)), dim=1)
-        for head, cells in zip(self._left, right, strict=True):
+        left = self._left.index_select(1, members)
+        for head, cells in zip(left, right, strict=True):
             yield (head @ cells).float().clamp_(min=0).sqrt_()
 
 
