@@ -22,7 +22,7 @@ from caiseg.click_windows import ClickWindows
 if TYPE_CHECKING:
     from caiseg.feature_clustering import ClickCells, FeatureClustering
 
-_SLAB_CELLS = 1 << 13
+_SLAB_CELLS = 1 << 14
 """Cells of ``F`` that are worked on at once."""
 
 _FEW_CLICKS = 8
