@@ -67,9 +67,7 @@ def main(
         )
         # PyTorch and Gradio take seconds to import; --help and refusals should not wait for them.
         from app.server import serve
-        from caiseg.freed_memory import keep_freed_memory
 
-        keep_freed_memory()
         serve(settings)
     except InvalidInput as error:
         typer.secho(str(error), err=True, fg=typer.colors.RED)
