@@ -144,7 +144,7 @@ class _Projection:
         """Rows ``(n_h, d, L)`` of cells ``(L, 3)``."""
         at = tuple(cells.T)
         rows = self._without_mask(self._cells[at])
-        rows.addmm_(self._mask_weight, self._windows[at].flatten(1).T)
+        rows += self._mask_weight @ self._windows[at].flatten(1).T
         return self._by_head(rows)
 
     def of(self, part: Box) -> Tensor:
