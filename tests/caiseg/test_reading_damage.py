@@ -101,8 +101,9 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Files]:
 
 def read_by_nibabel(path: Path) -> Scan:
     image = nib.load(path)
-    # It warns of a value beyond 64 bits, which a damaged header may ask for in 128.
-    with np.errstate(over="ignore"):
+    # It warns of a value beyond 64 bits, which a damaged header may ask for in 128, and of a NaN
+    # that signals.
+    with np.errstate(over="ignore", invalid="ignore"):
         data = np.asarray(image.dataobj, dtype=np.float64)
     first = data.reshape((*image.shape[:3], -1), order="F")[..., 0]
     # The lower three bits; of what has no name nothing is known.

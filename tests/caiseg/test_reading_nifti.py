@@ -203,6 +203,19 @@ def test_voxels_that_are_no_numbers_are_counted_and_replaced(tmp_path: Path) -> 
     assert "3 voxels are not" in notice(volume, "finite")
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_signalling_nan_is_replaced_without_a_signal(tmp_path: Path, order: str) -> None:
+    """NumPy warns of one that is brought to another type, and warnings fail here."""
+    data = voxels(dtype=np.dtype(f"{order}f4"))
+    bits = data.view(f"{order}u4")
+    bits[1, 1, 1] = 0x7F800001
+    image = nib.Nifti1Image(data, np.eye(4), nib.Nifti1Header(endianness=order))
+    (tmp_path / "scan.nii").write_bytes(image.to_bytes())
+    volume = load_volume(tmp_path / "scan.nii")
+    assert volume.data[1, 1, 1] == volume.data.min()
+    assert any("1 voxel is not a finite number" in notice for notice in volume.notices)
+
+
 def test_a_scan_without_any_number_is_refused(tmp_path: Path) -> None:
     path = write_nifti(tmp_path / "scan.nii", np.full((3, 3, 3), np.nan, np.float32))
     assert "no finite value" in refusal(path)
