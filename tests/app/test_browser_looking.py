@@ -258,6 +258,8 @@ def test_the_page_is_dark_or_light_as_the_system_is_until_the_person_chooses(
     with person_at(browser, running.url, theme="light", surface=False) as newcomer:
         assert background(newcomer) > 200
         newcomer.page.emulate_media(color_scheme="dark")
+        # The page is told with the next frame.
+        expect(newcomer.page.locator("html")).to_have_attribute("data-theme", "dark")
         assert background(newcomer) < 60
         newcomer.open_file(blob)
         dark = newcomer.pictures()
