@@ -65,8 +65,7 @@ class ClickWindows:
 
     def within(self, part: Box, clicks: Sequence[int]) -> dict[int, Box]:
         """What of a part of the grid lies in the box of each click, of those that have any."""
-        met = {click: meeting(self.box(click), part) for click in clicks}
-        return {click: box for click, box in met.items() if box is not None}
+        return _within(part, {click: self.box(click) for click in clicks})
 
     def boxes(self) -> list[tuple[Box, list[int]]]:
         """Boxes without a common cell that cover all windows, each with the clicks that meet it."""
@@ -85,10 +84,12 @@ def _covering(windows: dict[int, Box], room: float) -> Iterator[tuple[Box, list[
         return
     for half in (slice(first, middle), slice(middle, last)):
         i, j, k = (half if n == axis else part for n, part in enumerate(whole))
-        within = {
-            click: common
-            for click, box in windows.items()
-            if (common := meeting(box, (i, j, k))) is not None
-        }
+        within = _within((i, j, k), windows)
         if within:
             yield from _covering(within, room)
+
+
+def _within(part: Box, windows: dict[int, Box]) -> dict[int, Box]:
+    """What of a part of the grid lies in each box, of those that have any."""
+    met = {click: meeting(box, part) for click, box in windows.items()}
+    return {click: box for click, box in met.items() if box is not None}

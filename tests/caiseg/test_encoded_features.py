@@ -159,6 +159,11 @@ def test_a_click_acts_no_farther_than_it_may(
     near = EncodedFeatures(network, scan(*shape), SPACING, (32, 32, 16), dense=dense, reach_mm=9)
     answer = near.answer(*clicks((20, 16, 8)), torch.zeros(shape))
 
+    # Interpolation reads the voxels beside those that changed.
+    for changed in answer.changed:
+        for axis, filled, size in zip(changed, answer.part, shape, strict=True):
+            assert filled.start <= max(axis.start - 1, 0)
+            assert min(axis.stop + 1, size) <= filled.stop
     (box,) = answer.reach
     assert box == (slice(7, 14), slice(5, 12), slice(6, 11))
     affinity = answer.affinity.value[FORE].clone()
