@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from caiseg.answer_bound import AnswerBound, tolerated_change, tolerated_for_probability
-from caiseg.boxes import Box, hull, relative, sparse_zeros, whole_box
+from caiseg.boxes import Box, hull, meeting, relative, sparse_zeros, whole_box
 from caiseg.changed_blocks import BLOCK, BlockwiseLastStage, changed_blocks
 from caiseg.click_windows import ClickWindows
 from caiseg.feature_clustering import ClickCells, ClusteredAffinity
@@ -202,9 +202,15 @@ class EncodedFeatures:
         """
         if answer is None:
             return self.base_logits
-        whole = self.base_logits.clone()
-        whole[answer.part] = answer.logits[answer.part]
-        return whole
+        return self.values(answer, whole_box(self.shape))
+
+    @torch.inference_mode()
+    def values(self, answer: ClickAnswer | None, box: Box) -> Tensor:
+        """The same :meth:`logits` in a box of the model grid, for the caller to keep."""
+        values = self.base_logits[box].clone()
+        if answer is not None and (inside := meeting(answer.part, box)) is not None:
+            values[relative(inside, box)] = answer.logits[inside]
+        return values
 
     @torch.inference_mode()
     def all_logits(self, answer: ClickAnswer | None) -> Tensor:

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.functional import pad
 
-from caiseg.boxes import Box, hull, meeting, moved, occupied, relative
+from caiseg.boxes import Box, hull, meeting, moved, occupied, relative, whole_box
 from caiseg.clicks import Click, Label
 from caiseg.grids import Shape, Spacing
 
@@ -91,21 +91,17 @@ class GuidedFilter:
         return moved
 
     def needed(self, boxes: Iterable[Box], clicks: Sequence[Click]) -> Box:
-        """The part of the scan that :meth:`after_clicks` has to know; beyond it nothing changes.
+        """The part of the scan that :meth:`renew` and :meth:`follow` have to know.
+
+        Beyond it nothing changes.
 
         Args:
             boxes: Where the network's mask changed.
             clicks: All clicks, at least one.
         """
-        shape, reach = self._data.shape, self._config.click_mm
+        shape = self._data.shape
         held = [self._grown(self._grown(box, shape), shape) for box in boxes]
-        for click in clicks:
-            i, j, k = (
-                slice(max(place - int(reach / step), 0), min(place + int(reach / step) + 1, size))
-                for place, step, size in zip(click.voxel, self._spacing, shape, strict=True)
-            )
-            held.append((i, j, k))
-        return hull(held)
+        return hull(held + [self._around(c.voxel, self._config.click_mm, shape) for c in clicks])
 
     def empty(self) -> Mask:
         """A mask of the scan without a voxel, of the memory layout that is filtered fastest.
@@ -127,43 +123,53 @@ class GuidedFilter:
         held = occupied(network_mask)
         if held is not None:
             self._renew(mask, network_mask, held)
-        self._follow(mask, network_mask, clicks)
+        self.follow(mask, whole_box(mask.shape), network_mask, clicks)
         return mask
 
-    def after_clicks(
-        self,
-        mask: Mask,
-        part: Box,
-        network_first: Mask,
-        network_mask: Mask,
-        boxes: Iterable[Box],
-        clicks: Sequence[Click],
+    def renew(
+        self, mask: Mask, part: Box, before: Mask, network_mask: Mask, boxes: Iterable[Box]
     ) -> None:
-        """Filter a part of a mask anew where clicks have changed it, in place.
+        """Filter a part of a mask anew where the network's mask has changed, in place.
 
         Args:
-            mask: The first mask, filtered.
+            mask: The network's mask before, filtered.
             part: Of the display grid, with all that is :meth:`needed`; the masks are of this part.
-            network_first: The first mask as the network gave it.
-            network_mask: The mask with clicks as the network gave it.
+            before: The network's mask before.
+            network_mask: The network's mask now.
             boxes: Of the display grid; outside of them both masks of the network are equal.
-            clicks: All clicks, on the display grid.
         """
         inner = self._in_part(part)
         for box in inner._joined([relative(box, part) for box in boxes], mask.shape):
             for slab in inner._slabs(box):
-                changed = occupied(network_mask[slab] != network_first[slab])
+                changed = occupied(network_mask[slab] != before[slab])
                 if changed is not None:
                     inner._renew(mask, network_mask, moved(changed, slab))
+
+    def follow(self, mask: Mask, part: Box, network_mask: Mask, clicks: Sequence[Click]) -> None:
+        """Near clicks, take whichever of filter and network agrees with them, in place.
+
+        A clicked voxel takes its label whatever both say. Where clicks of both labels are near, or
+        on one voxel, the network's answer stands.
+
+        Args:
+            mask: A part of the network's mask, filtered.
+            part: Of the display grid, with all that is :meth:`needed`.
+            network_mask: The same part of the network's mask.
+            clicks: All clicks, on the display grid.
+        """
         i, j, k = (axis.start for axis in part)
-        inner._follow(
-            mask,
-            network_mask,
-            [
-                Click((click.voxel[0] - i, click.voxel[1] - j, click.voxel[2] - k), click.label)
-                for click in clicks
-            ],
-        )
+        inside = [
+            Click((click.voxel[0] - i, click.voxel[1] - j, click.voxel[2] - k), click.label)
+            for click in clicks
+        ]
+        foreground, background, both = self._reached_by(inside, self._config.click_mm, mask.shape)
+        mask[foreground] |= network_mask[foreground]
+        mask[background] &= network_mask[background]
+        mask[both] = network_mask[both]
+        foreground, background, both = self._reached_by(inside, 0.0, mask.shape)
+        mask[foreground] = True
+        mask[background] = False
+        mask[both] = network_mask[both]
 
     def _in_part(self, part: Box) -> GuidedFilter:
         """The same filter on a part of the scan, right where the rest does not matter."""
@@ -186,21 +192,6 @@ class GuidedFilter:
                     box = hull((box, other))
             joined = [*apart, box]
         return joined
-
-    def _follow(self, mask: Mask, network_mask: Mask, clicks: Sequence[Click]) -> None:
-        """Near clicks, take whichever of filter and network agrees with them, in place.
-
-        A clicked voxel takes its label whatever both say. Where clicks of both labels are near, or
-        on one voxel, the network's answer stands.
-        """
-        foreground, background, both = self._reached_by(clicks, self._config.click_mm, mask.shape)
-        mask[foreground] |= network_mask[foreground]
-        mask[background] &= network_mask[background]
-        mask[both] = network_mask[both]
-        foreground, background, both = self._reached_by(clicks, 0.0, mask.shape)
-        mask[foreground] = True
-        mask[background] = False
-        mask[both] = network_mask[both]
 
     def _reached_by(
         self, clicks: Sequence[Click], reach_mm: float, shape: Shape
@@ -310,10 +301,8 @@ class GuidedFilter:
 
     def _ball(self, centre: Shape, reach: float, shape: Shape) -> Indices:
         """Flat indices of the voxels within so many mm of one."""
-        i, j, k = (
-            np.arange(max(place - int(reach / step), 0), min(place + int(reach / step) + 1, size))
-            for place, step, size in zip(centre, self._spacing, shape, strict=True)
-        )
+        box = self._around(centre, reach, shape)
+        i, j, k = (np.arange(part.start, part.stop) for part in box)
         away = [
             ((places - place) * step) ** 2
             for places, place, step in zip((i, j, k), centre, self._spacing, strict=True)
@@ -322,6 +311,14 @@ class GuidedFilter:
         places = tuple(axis[index] for axis, index in zip((i, j, k), inside, strict=True))
         flat: Indices = np.ravel_multi_index(places, shape)
         return flat
+
+    def _around(self, centre: Shape, reach: float, shape: Shape) -> Box:
+        """The box of the voxels that may lie within so many mm of one."""
+        i, j, k = (
+            slice(max(place - int(reach / step), 0), min(place + int(reach / step) + 1, size))
+            for place, step, size in zip(centre, self._spacing, shape, strict=True)
+        )
+        return i, j, k
 
 
 def _slice_axis(spacing: Spacing) -> int:

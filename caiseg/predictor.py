@@ -12,22 +12,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from caiseg.boxes import Box, occupied, whole_box
+from caiseg.boxes import whole_box
 from caiseg.checkpoint import CheckpointInfo, load_checkpoint
 from caiseg.clicks import Click, check_inside
 from caiseg.device_memory import Attempt, check_room, encode_within_memory
+from caiseg.display_masks import DisplayMasks
 from caiseg.encoded_features import ClickAnswer, EncodedFeatures
 from caiseg.errors import InvalidInput
 from caiseg.grids import ScanGrids, Shape
 from caiseg.growing_mask import GrowingMask
 from caiseg.guided_filter import GuidedFilter, GuidedFilterConfig
-from caiseg.interpolation import (
-    interpolate_box,
-    mask_to_model,
-    reached,
-    redrawn,
-    write_mask,
-)
+from caiseg.interpolation import interpolate_box, mask_to_model
 from caiseg.network import CAISeg
 from caiseg.preprocessing import PreprocessingConfig, preprocess
 from caiseg.resampling import resample_to_display
@@ -41,17 +36,13 @@ class EncodedScan:
     Attributes:
         grids: The scan's native, display and model grids.
         features: What its patches were encoded to, on the model grid.
-        first_mask: The mask without clicks, ``(I, J, K)``; where clicks change nothing it stands.
-        network_mask: The same as the network gave it, before it was drawn to the scan's edges.
-        edges: Draws masks to the scan's edges; ``None`` leaves them as the network gives them.
+        masks: Brings answers to the display grid; holds the first mask.
         notices: What a person should know about how the scan was encoded.
     """
 
     grids: ScanGrids
     features: EncodedFeatures
-    first_mask: npt.NDArray[np.bool_]
-    network_mask: npt.NDArray[np.bool_]
-    edges: GuidedFilter | None = None
+    masks: DisplayMasks
     notices: tuple[str, ...] = ()
 
     @property
@@ -64,23 +55,17 @@ class EncodedScan:
         """Where clicks are answered."""
         return self.features.device
 
-    @cached_property
-    def first_box(self) -> Box | None:
-        """The smallest box that holds the first mask; ``None`` for an empty one."""
-        return occupied(self.first_mask)
-
     @property
     def nbytes(self) -> int:
         """Bytes of memory that features and masks hold."""
-        masks = self.first_mask.nbytes + (0 if self.edges is None else self.network_mask.nbytes)
-        return self.features.nbytes + masks
+        return self.features.nbytes + self.masks.nbytes
 
     def on_cpu(self) -> EncodedScan:
         """The same scan on the CPU, for a GPU that has no memory left to answer clicks in."""
         notice = "The GPU had too little memory for a click; this scan goes on on the CPU, slower."
-        edges = None if self.edges is None else self.edges.on(torch.device("cpu"))
-        notices = (*self.notices, notice)
-        return replace(self, features=self.features.on_cpu(), edges=edges, notices=notices)
+        features = self.features.on_cpu()
+        masks, notices = self.masks.on_cpu(features), (*self.notices, notice)
+        return replace(self, features=features, masks=masks, notices=notices)
 
 
 class SegmentationResult:
@@ -109,27 +94,7 @@ class SegmentationResult:
         Its border follows the scan's edges where the checkpoint asks for that
         (:mod:`caiseg.guided_filter`).
         """
-        scan, edges, answer = self._scan, self._scan.edges, self._answer
-        # Memory that nothing is written to is not claimed; most of a scan holds no lesion.
-        mask = np.zeros(scan.shape, dtype=bool)
-        if scan.first_box is not None:
-            mask[scan.first_box] = scan.first_mask[scan.first_box]
-        if answer is None:
-            return mask
-        logits = answer.logits
-        boxes = [reached(box, logits.shape, scan.shape) for box in scan.features.redrawn(answer)]
-        if edges is None:
-            for box in boxes:
-                write_mask(mask, logits, box, whole_box(scan.shape), scan.shape)
-            return mask
-        part = edges.needed(boxes, self._clicks)
-        network_mask = scan.network_mask[part].copy(order="K")
-        for box in boxes:
-            write_mask(network_mask, logits, box, part, scan.shape)
-        edges.after_clicks(
-            mask[part], part, scan.network_mask[part], network_mask, boxes, self._clicks
-        )
-        return mask
+        return self._scan.masks.of(self._answer, self._clicks)
 
     @cached_property
     def probability(self) -> npt.NDArray[np.float32]:
@@ -282,9 +247,8 @@ class CAISegPredictor:
                 edges = GuidedFilter(
                     volume.data, grids.display.spacing, self.guided_filter, features.device
                 )
-            network_mask = _without_clicks(features, edges, grids.display.shape)
-            first_mask = network_mask if edges is None else edges.whole(network_mask)
-            return EncodedScan(grids, features, first_mask, network_mask, edges, attempt.notices)
+            masks = DisplayMasks(features, edges, grids.display.shape)
+            return EncodedScan(grids, features, masks, attempt.notices)
 
         return encode_within_memory(self._first_attempt, encode)
 
@@ -346,18 +310,6 @@ class CAISegPredictor:
     @property
     def _first_attempt(self) -> Attempt:
         return Attempt(self.network, self.device, self.preprocessing.patch_size)
-
-
-def _without_clicks(
-    features: EncodedFeatures, edges: GuidedFilter | None, shape: Shape
-) -> npt.NDArray[np.bool_]:
-    """The mask as the network gives it, on a display grid of that size."""
-    mask = np.zeros(shape, dtype=bool) if edges is None else edges.empty()
-    logits = features.base_logits
-    box = redrawn(logits, logits, whole_box(logits.shape))
-    if box is not None:
-        write_mask(mask, logits, reached(box, logits.shape, shape), whole_box(shape), shape)
-    return mask
 
 
 def choose_device(device: str | torch.device) -> torch.device:

@@ -16,8 +16,8 @@ from caiseg import (
     InvalidInput,
     Label,
     Volume,
+    display_masks,
     load_volume,
-    predictor,
 )
 from caiseg.device_memory import Attempt, encode_within_memory, encoding_bytes, features_bytes
 from caiseg.encoded_features import EncodedFeatures
@@ -98,7 +98,7 @@ STEPS = {
     "a patch is encoded": (CAISeg, "encode"),
     "patches are blended": (EncodedFeatures, "_blended"),
     "the scan is answered without clicks": (LastStage, "answer"),
-    "the mask is brought to the scan's voxels": (predictor, "write_mask"),
+    "the mask is brought to the scan's voxels": (display_masks, "write_mask"),
     "the mask is drawn to edges": (GuidedFilter, "_filtered"),
 }
 
@@ -122,7 +122,7 @@ def test_no_step_of_encoding_ends_for_want_of_memory(
     gpu.refuse(*STEPS[step], times=3, error=error)
     on_cpu = on_gpu.encode(volume)
     assert ["on the CPU" in notice for notice in on_cpu.notices] == [True]
-    np.testing.assert_array_equal(on_cpu.first_mask, unhindered.first_mask)
+    np.testing.assert_array_equal(on_cpu.masks.first, unhindered.masks.first)
     np.testing.assert_array_equal(
         on_gpu.segment(on_cpu, CLICKS).mask, on_gpu.segment(unhindered, CLICKS).mask
     )
@@ -140,7 +140,7 @@ def test_a_mask_that_grows_on_screen_ends_no_encoding_either(
     gpu.refuse(CAISeg, "encode", times=1, error=torch.OutOfMemoryError)
     encoded = on_gpu.encode(volume, preview=look)
     assert len(looks) == 1, "once in smaller patches; on the CPU there is a single one"
-    np.testing.assert_array_equal(encoded.first_mask, unhindered.first_mask)
+    np.testing.assert_array_equal(encoded.masks.first, unhindered.masks.first)
 
 
 def patches_bytes(made: CAISegPredictor, features: EncodedFeatures) -> int:

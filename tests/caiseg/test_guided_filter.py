@@ -103,7 +103,8 @@ def test_a_changed_part_is_filtered_as_if_all_were(seed: int, dtype: type[np.gen
     click = Click((int(low[0]), int(low[1]), int(low[2])), Label.FOREGROUND)
 
     renewed = edges.whole(before)
-    edges.after_clicks(renewed, EVERYWHERE, before, after, [(i, j, k)], [click])
+    edges.renew(renewed, EVERYWHERE, before, after, [(i, j, k)])
+    edges.follow(renewed, EVERYWHERE, after, [click])
 
     np.testing.assert_array_equal(renewed, edges.whole(after, [click]))
     assert (renewed != edges.whole(before)).any()
@@ -125,7 +126,8 @@ def test_a_part_of_the_scan_is_enough_to_filter_a_change(seed: int) -> None:
 
     part = edges.needed([box], clicks)
     renewed = first.copy()
-    edges.after_clicks(renewed[part], part, before[part], after[part].copy(), [box], clicks)
+    edges.renew(renewed[part], part, before[part], after[part].copy(), [box])
+    edges.follow(renewed[part], part, after[part], clicks)
 
     assert renewed[part].size < renewed.size / 2
     np.testing.assert_array_equal(renewed, expected)
@@ -143,7 +145,7 @@ def test_changes_near_and_far_from_each_other_are_all_filtered_anew() -> None:
         after[box] = ~after[box]
 
     renewed = edges.whole(lesion)
-    edges.after_clicks(renewed, EVERYWHERE, lesion, after, boxes, [])
+    edges.renew(renewed, EVERYWHERE, lesion, after, boxes)
 
     np.testing.assert_array_equal(renewed, edges.whole(after))
     assert (renewed != edges.whole(lesion)).any()
@@ -158,9 +160,9 @@ def test_every_mask_may_become_every_other() -> None:
 
     assert full.any()
     shrunk, grown = full.copy(), edges.whole(nothing)
-    edges.after_clicks(shrunk, EVERYWHERE, lesion, nothing, [EVERYWHERE], [])
+    edges.renew(shrunk, EVERYWHERE, lesion, nothing, [EVERYWHERE])
     assert not shrunk.any()
-    edges.after_clicks(grown, EVERYWHERE, nothing, lesion, [EVERYWHERE], [])
+    edges.renew(grown, EVERYWHERE, nothing, lesion, [EVERYWHERE])
     np.testing.assert_array_equal(grown, full)
 
 

@@ -153,7 +153,7 @@ def test_the_first_mask_grows_patch_by_patch_and_is_final_where_no_other_patch_l
     grown: list[npt.NDArray[np.bool_]] = []
     shown = predictor.encode(
         volume, first=(89, 20, 5), preview=lambda mask: grown.append(mask())
-    ).first_mask
+    ).masks.first
 
     assert len(grown) == 3
     assert grown[0].any(), "the stand-in finds something in the first patch"
@@ -161,7 +161,7 @@ def test_the_first_mask_grows_patch_by_patch_and_is_final_where_no_other_patch_l
     # The last patch begins at voxel 58, the one before it ends at 70.
     np.testing.assert_array_equal(grown[-1][72:], shown[72:])
     assert (grown[-1][40:] == shown[40:]).mean() > 0.95
-    np.testing.assert_array_equal(shown, predictor.encode(volume).first_mask)
+    np.testing.assert_array_equal(shown, predictor.encode(volume).masks.first)
 
 
 def test_the_first_mask_is_made_only_for_those_who_ask(
@@ -175,7 +175,7 @@ def test_the_first_mask_is_made_only_for_those_who_ask(
     quiet = several.encode(long, preview=offers.append)
     asked = several.encode(long, preview=lambda mask: mask())
     assert len(offers) == len(quiet.features.boxes) - 1
-    np.testing.assert_array_equal(quiet.first_mask, asked.first_mask)
+    np.testing.assert_array_equal(quiet.masks.first, asked.masks.first)
     offers.clear()
     predictor.encode(volume, preview=offers.append)
     assert offers == [], "a single patch is shown when it is done"
@@ -269,7 +269,7 @@ def test_a_checkpoint_may_ask_for_masks_that_follow_edges(
         expected = edges.whole(predictor.segment(scan, clicks, plain).mask, clicks)
         answer = filtering.segment(filtered_scan, clicks, plain).mask
         np.testing.assert_array_equal(answer, expected)
-    np.testing.assert_array_equal(filtered_scan.network_mask, plain)
+    np.testing.assert_array_equal(filtered_scan.masks.network_first, plain)
 
 
 def test_blockwise_answers_equal_dense_ones_on_real_scans(

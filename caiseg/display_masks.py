@@ -1,0 +1,164 @@
+"""Masks of a scan on its display grid: the first one, and what answers to clicks make of it.
+
+An answer is mostly like the one before it, so that one's masks are kept, and only what differs is
+drawn. A voxel's value follows from the logits around its place and from nothing else, so that the
+mask of an answer is the same whatever was answered before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from caiseg.boxes import Box, hull, meeting, moved, occupied, relative, whole_box
+from caiseg.clicks import Click
+from caiseg.encoded_features import ClickAnswer, EncodedFeatures
+from caiseg.grids import Shape
+from caiseg.guided_filter import GuidedFilter
+from caiseg.interpolation import reached, redrawn, write_mask
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class DrawnAnswer:
+    """An answer on the display grid; whoever reads it leaves it as it is.
+
+    Attributes:
+        answer: To clicks.
+        boxes: Outside of them the network's mask is the first one.
+        part: Outside of it all masks are the first ones.
+        network_mask: The part of the network's mask.
+        mask: The same, drawn to the scan's edges, as if no click held it.
+    """
+
+    answer: ClickAnswer
+    boxes: list[Box]
+    part: Box
+    network_mask: Mask
+    mask: Mask
+
+
+class DisplayMasks:
+    """Brings answers to one scan's clicks to the display grid.
+
+    Args:
+        features: Of the scan.
+        edges: Draws masks to the scan's edges; ``None`` leaves them as the network gives them.
+        shape: Size ``(I, J, K)`` of the display grid.
+
+    Attributes:
+        edges: As given.
+        first: The mask without clicks, ``(I, J, K)``; where clicks change nothing it stands.
+        network_first: The same as the network gave it, before it was drawn to the scan's edges.
+    """
+
+    def __init__(self, features: EncodedFeatures, edges: GuidedFilter | None, shape: Shape):
+        self._features = features
+        self.edges = edges
+        self._latest: DrawnAnswer | None = None
+        self.network_first = np.zeros(shape, dtype=bool) if edges is None else edges.empty()
+        logits = features.base_logits
+        box = redrawn(logits, logits, whole_box(logits.shape))
+        if box is not None:
+            shown = reached(box, logits.shape, shape)
+            write_mask(self.network_first, logits, shown, whole_box(shape), shape)
+        self.first = self.network_first if edges is None else edges.whole(self.network_first)
+        self._first_box = occupied(self.first)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that the masks hold."""
+        held = [self.first] if self.edges is None else [self.first, self.network_first]
+        if self._latest is not None:
+            held += [self._latest.network_mask, self._latest.mask]
+        return sum(mask.nbytes for mask in held)
+
+    def on_cpu(self, features: EncodedFeatures) -> DisplayMasks:
+        """The same for the features on the CPU, where a GPU has no memory left."""
+        copied = object.__new__(DisplayMasks)
+        edges = None if self.edges is None else self.edges.on(torch.device("cpu"))
+        copied.__dict__.update(self.__dict__, _features=features, edges=edges, _latest=None)
+        return copied
+
+    def of(self, answer: ClickAnswer | None, clicks: Sequence[Click]) -> Mask:
+        """The mask of an answer, ``(I, J, K)``, for the caller to keep.
+
+        Args:
+            answer: To clicks; ``None`` for none.
+            clicks: What it answers, on the display grid.
+        """
+        first = self._first_box
+        # Memory that nothing is written to is not claimed; most of a scan holds no lesion.
+        mask = np.zeros(self.first.shape, dtype=bool)
+        if answer is None:
+            if first is not None:
+                mask[first] = self.first[first]
+            return mask
+        # Another thread may put its own answer in this one's place meanwhile.
+        self._latest = drawn = self._drawn(answer, clicks, self._latest)
+        if first is not None and (covered := meeting(first, drawn.part)) != first:
+            mask[first] = self.first[first]
+            if covered is not None:
+                mask[covered] = False
+        part = mask[drawn.part]
+        if (held := occupied(drawn.mask)) is not None:
+            part[held] = drawn.mask[held]
+        if self.edges is not None:
+            self.edges.follow(part, drawn.part, drawn.network_mask, clicks)
+        return mask
+
+    def _drawn(
+        self, answer: ClickAnswer, clicks: Sequence[Click], before: DrawnAnswer | None
+    ) -> DrawnAnswer:
+        """Draw an answer where it differs from the one before."""
+        changed = self._features.redrawn(answer)
+        boxes = [reached(box, answer.logits.shape, self.first.shape) for box in changed]
+        part = self._part(boxes, clicks)
+        wide = part if before is None else hull((part, before.part))
+        network_mask = self.network_first[wide].copy(order="K")
+        was = network_mask.copy(order="K")
+        if before is not None:
+            was[relative(before.part, wide)] = before.network_mask
+        for box in boxes:
+            network_mask[relative(box, wide)] = was[relative(box, wide)]
+        for box, shown in zip(changed, boxes, strict=True):
+            differing = self._differing(answer, before, box)
+            again = differing and meeting(
+                reached(differing, answer.logits.shape, self.first.shape), shown
+            )
+            if again is not None:
+                write_mask(network_mask, answer.logits, again, wide, self.first.shape)
+        mask = network_mask
+        if self.edges is not None:
+            mask = self.first[wide].copy(order="K")
+            if before is not None:
+                mask[relative(before.part, wide)] = before.mask
+            both = boxes if before is None else [*boxes, *before.boxes]
+            self.edges.renew(mask, wide, was, network_mask, both)
+        if part != wide:
+            own = relative(part, wide)
+            network_mask, mask = network_mask[own].copy(order="K"), mask[own].copy(order="K")
+        return DrawnAnswer(answer, boxes, part, network_mask, mask)
+
+    def _part(self, boxes: list[Box], clicks: Sequence[Click]) -> Box:
+        """The part of the display grid in which masks may change where the network's did."""
+        if self.edges is not None:
+            return self.edges.needed(boxes, clicks)
+        return hull(boxes) if boxes else (slice(0, 0), slice(0, 0), slice(0, 0))
+
+    def _differing(self, answer: ClickAnswer, before: DrawnAnswer | None, box: Box) -> Box | None:
+        """Where two answers have other logits, in a box of the model grid or beside it."""
+        i, j, k = (
+            slice(max(part.start - 1, 0), min(part.stop + 1, size))
+            for part, size in zip(box, answer.logits.shape, strict=True)
+        )
+        around = (i, j, k)
+        earlier = None if before is None else before.answer
+        now, then = (self._features.values(of, around) for of in (answer, earlier))
+        found = occupied((now != then).cpu().numpy())
+        return None if found is None else moved(found, around)
