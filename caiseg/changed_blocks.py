@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import cast
@@ -19,6 +20,9 @@ BLOCK = 8
 _BLOCKS_AT_ONCE = (64, 16)
 """Blocks that are convolved at once: many while there are many, then few. There are no other
 numbers, so that kernels are prepared once."""
+
+_BLOCKS_RAISED_AT_ONCE = 512
+"""Blocks that share the cells around them, so that memory does not grow with their number."""
 
 
 def changed_blocks(change: Tensor, tolerated: Tensor, first: Sequence[int] = (0, 0, 0)) -> Tensor:
@@ -60,7 +64,6 @@ class BlockwiseLastStage:
     def __init__(self, stage: LastStage, stride: Stride):
         self.stage = stage
         self.stride = stride
-        self.margin = stage.margin
         self._weight, _ = stage.weights
 
     def update(
@@ -79,46 +82,21 @@ class BlockwiseLastStage:
             adjustment: What the clicks add to ``F``.
         """
         flat = logits.view(-1)
-        for whole in _groups(blocks):
-            places, inside = _places(logits.shape, whole, [0] * 3, (1, 1, 1))
-            x = self._raised(logits.shape, whole, scan.features, adjustment)
-            answer = self._merge(x, _rows(scan.share, places))
-            if inside.all():
-                flat[places.flatten()] = answer
-            else:
-                flat[places[inside]] = answer.view(places.shape)[inside]
-
-    def _raised(
-        self, shape: torch.Size, blocks: Tensor, features: Tensor, adjustment: Adjustment
-    ) -> Tensor:
-        """``F_new`` brought to the scan's grid, ``(n, b, b, b, base)`` with margins."""
-        halo = [-(-self.margin // step) for step in self.stride]
-        places, _ = _places(features.shape[2:], blocks, halo, self.stride)
-        moved = adjustment.add_to(_rows(features, places), places.flatten())
-        up, _, activation = self.stage.merge.up
-        layer = cast("nn.ConvTranspose3d", up)
-        assert layer.bias is not None
-        weight = layer.weight.permute(0, 2, 3, 4, 1)
-        bias = layer.bias.repeat(math.prod(self.stride))
-        raised = torch.addmm(bias, moved, weight.flatten(1)).view(-1, weight.shape[-1])
-        raised = cast("nn.PReLU", activation)(raised).view(*places.shape, *weight.shape[1:])
-        # (n, i, j, k, r_i, r_j, r_k, base) becomes (n, i r_i, j r_j, k r_k, base).
-        spread = raised.permute(0, 1, 4, 2, 5, 3, 6, 7)
-        size = [cells * step for cells, step in zip(places.shape[1:], self.stride, strict=True)]
-        i, j, k = (
-            slice(cells * step - self.margin, cells * step + BLOCK + self.margin)
-            for cells, step in zip(halo, self.stride, strict=True)
-        )
-        within: Tensor = spread.reshape(len(blocks), *size, -1)[:, i, j, k]
-        _, inside = _places(shape, blocks, [self.margin] * 3, (1, 1, 1))
-        # Outside the scan there is 0, which is what the convolution pads the whole with.
-        return within if inside.all() else within * inside[..., None]
+        for some in blocks.split(_BLOCKS_RAISED_AT_ONCE) if len(blocks) else ():
+            raised = _Raised(self.stage, self.stride, scan.features, adjustment, some)
+            for whole in _groups(some):
+                places, inside = _places(logits.shape, whole, [0] * 3, (1, 1, 1))
+                answer = self._merge(raised.around(whole), _rows(scan.share, places))
+                if inside is None:
+                    flat[places.flatten()] = answer
+                else:
+                    flat[places[inside]] = answer.view(places.shape)[inside]
 
     def _merge(self, x: Tensor, share: Tensor) -> Tensor:
         """The residual convolution and the logit of every voxel, ``(n b b b,)``.
 
         Args:
-            x: ``F_new`` on the scan's grid, see :meth:`_raised`.
+            x: ``F_new`` on the scan's grid, see :class:`_Raised`.
             share: Of the skip features, ``(n b b b, 2 base)``; is written over.
         """
         moved = nn.functional.conv3d(x.movedim(-1, 1), self._weight)
@@ -127,6 +105,65 @@ class BlockwiseLastStage:
         logit = self.stage.logit
         assert logit.bias is not None
         return torch.addmv(logit.bias, active, logit.weight.flatten())
+
+
+class _Raised:
+    """``F_new`` of the cells in and around some blocks, brought to the scan's grid.
+
+    Neighbouring blocks share most of the cells around them, and each is computed once.
+
+    Args:
+        stage: VNet's last stage.
+        stride: Voxels per cell.
+        features: ``F``, ``(1, C, I, J, K)``.
+        adjustment: What the clicks add to it.
+        blocks: First voxels ``(n, 3)``.
+    """
+
+    def __init__(
+        self,
+        stage: LastStage,
+        stride: Stride,
+        features: Tensor,
+        adjustment: Adjustment,
+        blocks: Tensor,
+    ):
+        self._stride, self._margin = stride, stage.margin
+        self._grid = features.shape[2:]
+        halo = [-(-stage.margin // step) for step in stride]
+        places, _ = _places(self._grid, blocks, halo, stride)
+        used = torch.zeros(self._grid.numel(), dtype=torch.bool, device=blocks.device)
+        used[places.flatten()] = True
+        cells = torch.nonzero(used).flatten()
+        moved = adjustment.add_to(_rows(features, cells), cells)
+        up, _, activation = stage.merge.up
+        layer = cast("nn.ConvTranspose3d", up)
+        assert layer.bias is not None
+        weight = layer.weight.permute(0, 2, 3, 4, 1)
+        bias = layer.bias.repeat(math.prod(stride))
+        raised = torch.addmm(bias, moved, weight.flatten(1)).view(-1, weight.shape[-1])
+        self._voxels = cast("nn.PReLU", activation)(raised)
+        # Where the voxels of a cell begin among those.
+        self._begin = torch.empty(len(used), dtype=torch.long, device=blocks.device)
+        self._begin[cells] = torch.arange(len(cells), device=blocks.device) * math.prod(stride)
+
+    def around(self, blocks: Tensor) -> Tensor:
+        """Blocks with the margin that the convolution reads, ``(n, b, b, b, base)``.
+
+        Outside the scan there is 0, which is what the convolution pads the whole with.
+        """
+        shape = [cells * step for cells, step in zip(self._grid, self._stride, strict=True)]
+        cell = within = torch.zeros((), dtype=torch.long, device=blocks.device)
+        insides = []
+        for axis, (cells, step) in enumerate(zip(self._grid, self._stride, strict=True)):
+            voxels, inside = _along(axis, shape[axis], blocks, self._margin, 1)
+            cell = cell * cells + voxels // step
+            within = within * step + voxels % step
+            insides.append(inside)
+        places = self._begin[cell].add_(within)
+        rows: Tensor = self._voxels.index_select(0, places.flatten()).view(*places.shape, -1)
+        inside = _all_of(insides)
+        return rows if inside is None else rows * inside[..., None]
 
 
 def _groups(blocks: Tensor) -> Iterator[Tensor]:
@@ -140,7 +177,7 @@ def _groups(blocks: Tensor) -> Iterator[Tensor]:
 
 def _places(
     shape: torch.Size, blocks: Tensor, margins: Sequence[int], stride: Stride
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | None]:
     """Flat indices of the cells of blocks, and which of them lie inside the grid.
 
     Args:
@@ -151,18 +188,34 @@ def _places(
 
     Returns:
         Indices ``(n, b_i, b_j, b_k)`` int64, those outside moved to the border; and the same
-        shape as bool.
+        shape as bool, ``None`` where all lie inside.
     """
     places = torch.zeros((), dtype=torch.long, device=blocks.device)
-    inside = torch.ones((), dtype=torch.bool, device=blocks.device)
+    insides = []
     for axis, (length, step, margin) in enumerate(zip(shape, stride, margins, strict=True)):
-        steps = torch.arange(-margin, BLOCK // step + margin, device=blocks.device)
-        view = [len(blocks), 1, 1, 1]
-        view[axis + 1] = -1
-        cells = (blocks[:, axis, None] // step + steps).view(view)
-        places = places * length + cells.clamp(0, length - 1)
-        inside = inside & (cells >= 0) & (cells < length)
-    return places, inside
+        cells, inside = _along(axis, length, blocks, margin, step)
+        places = places * length + cells
+        insides.append(inside)
+    inside = _all_of(insides)
+    return places, None if inside is None else inside.expand(places.shape)
+
+
+def _along(
+    axis: int, length: int, blocks: Tensor, margin: int, step: int
+) -> tuple[Tensor, Tensor | None]:
+    """What :func:`_places` gives of one axis, to be broadcast with those of the others."""
+    steps = torch.arange(-margin, BLOCK // step + margin, device=blocks.device)
+    view = [len(blocks), 1, 1, 1]
+    view[axis + 1] = -1
+    cells = (blocks[:, axis, None] // step + steps).view(view)
+    near = cells.clamp(0, length - 1)
+    return near, None if torch.equal(near, cells) else near == cells
+
+
+def _all_of(insides: Sequence[Tensor | None]) -> Tensor | None:
+    """Where all of some hold, of which ``None`` holds everywhere."""
+    known = [inside for inside in insides if inside is not None]
+    return functools.reduce(torch.logical_and, known) if known else None
 
 
 def _rows(grid: Tensor, places: Tensor) -> Tensor:
