@@ -7,6 +7,7 @@ its place alone, not on the box that was asked for, so a part can be renewed wit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -79,15 +80,19 @@ def reached(box: Box, source_shape: Sequence[int], target_shape: Sequence[int]) 
         if size == wanted:
             parts.append(part)
             continue
-        place = _places(size, wanted)
-        inside = torch.nonzero((place > part.start - 1) & (place < part.stop)).flatten()
-        first, last = (int(inside[0]), int(inside[-1])) if len(inside) else (0, -1)
-        parts.append(slice(first, last + 1))
+        place = _places(size, wanted).numpy()
+        first = int(np.searchsorted(place, part.start - 1, side="right"))
+        after = int(np.searchsorted(place, part.stop, side="left"))
+        parts.append(slice(first, after) if first < after else slice(0, 0))
     return parts[0], parts[1], parts[2]
 
 
+@lru_cache(maxsize=64)
 def _places(size: int, wanted: int) -> Tensor:
-    """Where the voxels of an axis of ``wanted`` voxels lie on one of ``size`` voxels."""
+    """Where the voxels of an axis of ``wanted`` voxels lie on one of ``size`` voxels, ascending.
+
+    A click asks for them many times; nobody writes to them.
+    """
     steps = torch.arange(wanted, dtype=torch.float64)
     return ((steps + 0.5) * (size / wanted) - 0.5).clamp(min=0)
 
