@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torchio as tio
 
-from caiseg.grids import FloatArray, Grid, Shape, Spacing, check_shape
+from caiseg.boxes import whole_box
+from caiseg.grids import Grid, Shape, Spacing, check_shape
+from caiseg.interpolation import interpolate_box
 
-_FILTER_ENDS = 4.0
-"""Standard deviations beyond which SciPy's Gaussians, which TorchIO calls, are 0."""
+_PLANES = 8
+"""Planes of a scan that are resampled at once."""
 
 
-def resample_to_model(
-    data: npt.NDArray[Any],
-    display: Grid,
-    model: Grid,
-    interpolation: Literal["linear", "nearest", "bspline"] = "linear",
-) -> torch.Tensor:
-    """Resample an array from the display grid to the model grid with TorchIO.
+def resample_to_model(data: npt.NDArray[Any], display: Grid, model: Grid) -> torch.Tensor:
+    """Resample an array from the display grid to the model grid.
 
     Axes along which voxels become larger are smoothed first, as Cardoso et al. (MICCAI 2015) and
-    ``torchio.Resample(antialias=True)`` do, unless ``interpolation`` is ``"nearest"``.
+    ``torchio.Resample(antialias=True)`` do. Smoothing and linear interpolation act on every axis by
+    itself, so that they take turns, and each axis leaves fewer voxels to the next.
+
+    Both grids share their axes, so that rotation and origin cannot matter.
 
     Args:
         data: Any real array ``(I, J, K)`` on the display grid.
         display: The grid of ``data``.
         model: A grid made by :func:`caiseg.grids.model_grid` from ``display``.
-        interpolation: A TorchIO interpolation name.
 
     Returns:
         Float32 tensor of ``model.shape``.
@@ -40,17 +39,11 @@ def resample_to_model(
     check_shape(data, display.shape)
     if model.shape == display.shape:
         return _floats(data).clone()
-    # Both grids share their axes, so rotation and origin cannot matter; leaving them out keeps
-    # sheared affines, which SimpleITK refuses, usable, and the result free of rounding.
-    if interpolation == "nearest":
-        values = _floats(data)
-    else:
-        values = _smoothed(data, display, _antialiasing_std(display, model))
-    image = tio.ScalarImage(tensor=values[None], affine=np.diag([*display.spacing, 1.0]))
-    target = (model.shape, _axis_aligned(model, display))
-    resample = tio.Resample(target, image_interpolation=interpolation, copy=False)
-    resampled: torch.Tensor = resample(image).data[0]
-    return resampled
+    std = _antialiasing_std(display, model)
+    for axis in sorted(range(3), key=lambda n: model.shape[n] / display.shape[n]):
+        if data.shape[axis] != model.shape[axis]:
+            data = _resampled(data, axis, model.shape[axis], std[axis], display.spacing[axis])
+    return torch.from_numpy(data)
 
 
 def resample_to_display(tensor: torch.Tensor, display_shape: Shape) -> torch.Tensor:
@@ -69,43 +62,40 @@ def resample_to_display(tensor: torch.Tensor, display_shape: Shape) -> torch.Ten
     )
 
 
-def _axis_aligned(model: Grid, display: Grid) -> FloatArray:
-    """The model grid's affine in the frame whose origin is display voxel 0, axes aligned."""
-    affine = np.diag([*model.spacing, 1.0])
-    affine[:3, 3] = (np.array(model.spacing) - np.array(display.spacing)) / 2
-    return affine
-
-
 def _floats(data: npt.NDArray[Any]) -> torch.Tensor:
     """The same values in single precision; it may share their memory."""
     return torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32))
 
 
-def _smoothed(data: npt.NDArray[Any], grid: Grid, std: Spacing) -> torch.Tensor:
-    """Values ``(I, J, K)`` smoothed by Gaussians, as many slabs at a time as PyTorch has threads.
+def _resampled(
+    data: npt.NDArray[Any], axis: int, size: int, std: float, step: float
+) -> npt.NDArray[np.float32]:
+    """Smooth along one axis and interpolate, a few planes in every thread, which the cache holds.
 
     Args:
-        data: On ``grid``.
-        grid: Its spacing counts.
-        std: Standard deviations in mm.
+        data: ``(I, J, K)``.
+        axis: Which axis.
+        size: Voxels that it shall have.
+        std: Standard deviation of the Gaussian in mm; 0 to smooth nothing.
+        step: Voxel size along the axis in mm.
     """
-    smooth = tio.Blur(std, copy=False)
-    affine = np.diag([*grid.spacing, 1.0])
-    reach = math.ceil(_FILTER_ENDS * std[0] / grid.spacing[0]) + 1
-    planes, rows, columns = data.shape
-    # As SimpleITK keeps images, which would else take longer to get it so than to resample it.
-    smoothed = np.empty((columns, rows, planes), dtype=np.float32).T
-    thickness = max(-(-planes // torch.get_num_threads()), reach)
+    i, j, k = (std if n == axis else 0.0 for n in range(3))
+    smooth, affine = tio.Blur((i, j, k), copy=False), np.diag([step, step, step, 1.0])
+    across = 1 if axis == 0 else 0
+    resampled = np.empty((*data.shape[:axis], size, *data.shape[axis + 1 :]), dtype=np.float32)
 
     def fill(start: int) -> None:
-        first, stop = max(start - reach, 0), min(start + thickness, planes)
-        around = _floats(data[first : min(stop + reach, planes)])
-        image = smooth(tio.ScalarImage(tensor=around[None], affine=affine))
-        smoothed[start:stop] = image.data[0, start - first : stop - first].numpy()
+        part = [slice(None)] * 3
+        part[across] = slice(start, start + _PLANES)
+        values, wanted = _floats(data[tuple(part)]), resampled[tuple(part)]
+        if std > 0:
+            values = smooth(tio.ScalarImage(tensor=values[None], affine=affine)).data[0]
+        box = whole_box(wanted.shape)
+        wanted[:] = interpolate_box(values, box, values.shape, wanted.shape).numpy()
 
-    with ThreadPoolExecutor() as threads:
-        list(threads.map(fill, range(0, planes, thickness)))
-    return torch.from_numpy(smoothed)
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        list(threads.map(fill, range(0, data.shape[across], _PLANES)))
+    return resampled
 
 
 def _antialiasing_std(display: Grid, model: Grid) -> Spacing:

@@ -27,7 +27,7 @@ from train.files import replacing
 from train.manifest import Case
 from train.scan_facts import ScanFacts, as_a_worker_computes
 
-CACHE_FORMAT = 2
+CACHE_FORMAT = 3
 """Goes up when preparation or the files of the cache change."""
 TENSORS = ("image", "lesion", "spacing", "mean", "sd", "crop mean", "crop lesion")
 

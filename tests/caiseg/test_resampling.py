@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torchio as tio
 
 from caiseg.errors import InvalidInput
 from caiseg.grids import Grid, map_voxels, model_grid
@@ -64,11 +65,19 @@ def test_the_number_of_threads_changes_no_value(
     assert all(torch.equal(values, found[0]) for values in found)
 
 
-def test_labels_stay_labels_with_nearest_neighbours() -> None:
-    display = Grid((20, 20, 10), rotated_affine())
-    labels = (voxels(display.shape) % 5).astype(np.uint8)
-    resampled = resample_to_model(labels, display, model_grid(display, (1.9, 1.9, 1.9)), "nearest")
-    assert set(resampled.unique().tolist()) <= {0, 1, 2, 3, 4}
+@pytest.mark.parametrize("spacing", [(2.0, 1.9, 5.0), (0.5, 1.9, 3.0), (2.0, 0.3, 0.9)])
+def test_values_are_those_of_torchio_in_one_go(spacing: tuple[float, float, float]) -> None:
+    display = Grid((33, 28, 12), np.diag([0.8, 0.5, 3, 1]))
+    model = model_grid(display, spacing)
+    data = np.random.default_rng(0).normal(100, 20, display.shape)
+    steps, wanted = np.array(display.spacing), np.array(model.spacing)
+    std = np.sqrt(np.maximum(wanted**2 - steps**2, 0) / (8 * np.log(2)))
+    aligned = np.diag([*wanted, 1.0])
+    aligned[:3, 3] = (wanted - steps) / 2
+    image = tio.ScalarImage(tensor=data[None].astype(np.float32), affine=np.diag([*steps, 1.0]))
+    expected = tio.Resample((model.shape, aligned))(tio.Blur(tuple(std))(image)).data[0]
+    values = resample_to_model(data, display, model)
+    torch.testing.assert_close(values, expected, rtol=1e-6, atol=1e-4)
 
 
 def test_a_grid_of_the_same_shape_keeps_every_value() -> None:
