@@ -160,7 +160,7 @@ class _Raised:
             cell = cell * cells + voxels // step
             within = within * step + voxels % step
             insides.append(inside)
-        places = self._begin[cell].add_(within)
+        places = self._begin.index_select(0, cell.flatten()).view_as(cell).add_(within)
         rows: Tensor = self._voxels.index_select(0, places.flatten()).view(*places.shape, -1)
         inside = _all_of(insides)
         return rows if inside is None else rows * inside[..., None]

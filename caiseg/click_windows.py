@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -67,6 +68,7 @@ class ClickWindows:
         """What of a part of the grid lies in the box of each click, of those that have any."""
         return _within(part, {click: self.box(click) for click in clicks})
 
+    @cached_property
     def boxes(self) -> list[tuple[Box, list[int]]]:
         """Boxes without a common cell that cover all windows, each with the clicks that meet it."""
         windows = {click: self.box(click) for click in range(len(self))}

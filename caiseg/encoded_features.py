@@ -172,7 +172,7 @@ class EncodedFeatures:
             self.spacing,
             None if windows.size == self._grid.size else windows,
         )
-        reach, blocks = [box for box, _ in windows.boxes()], None
+        reach, blocks = [box for box, _ in windows.boxes], None
         logits, part = sparse_zeros(self._base.shape, self.device), self._touched(reach)
         logits[part] = self._base[part]
         if self.dense:

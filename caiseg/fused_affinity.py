@@ -64,14 +64,12 @@ def best_affinities(
     with torch.autocast(features.device.type, enabled=False):
         projection = _Projection(clustering, features, previous_mask)
         sums_of = _HeadSums(clustering, projection.of_cells(clicks.cells).mT)
-        distances = _Distances(clicks, grid, cell_mm / unit)
+        distances = _Distances(clicks, grid, cell_mm / unit, windows)
         background = int((clicks.labels == 0).sum())
-        for box, near in everywhere if windows is None else windows.boxes():
+        for box, near in everywhere if windows is None else windows.boxes:
             for part, here in _slabs(box, near, windows):
                 members = torch.tensor(here, device=features.device)
                 affinity = sums_of(projection.of(part), distances.of(part, members), members)
-                if windows is not None:
-                    _cut_off(affinity, windows, here, part)
                 shape = [axis.stop - axis.start for axis in part]
                 # Clicks are sorted by their label.
                 between = bisect_left(here, background)
@@ -96,26 +94,6 @@ def _slabs(
             yield slab, clicks
         elif reached := windows.within(slab, clicks):
             yield hull(reached.values()), list(reached)
-
-
-def _cut_off(affinity: Tensor, windows: ClickWindows, clicks: list[int], part: Box) -> None:
-    """Write 0 where a part lies outside of a click's window, in place.
-
-    Args:
-        affinity: ``(n_c, L)`` of the clicks in the part.
-        windows: Of all clicks.
-        clicks: Which of them.
-        part: Of the grid.
-    """
-    shape = [axis.stop - axis.start for axis in part]
-    for row, click in enumerate(clicks):
-        for axis, (whole, kept) in enumerate(zip(part, windows.box(click), strict=True)):
-            before = min(kept.start - whole.start, shape[axis])
-            after = min(whole.stop - kept.stop, shape[axis])
-            if before > 0:
-                affinity[row].view(shape).narrow(axis, 0, before).zero_()
-            if after > 0:
-                affinity[row].view(shape).narrow(axis, shape[axis] - after, after).zero_()
 
 
 class _Projection:
@@ -182,13 +160,23 @@ class _Projection:
 
 
 class _Distances:
-    """Distances from cells to every click, in units of eq. 4's normalisation."""
+    """Distances from cells to every click, in units of eq. 4's normalisation.
 
-    def __init__(self, clicks: ClickCells, grid: torch.Size, cell: Tensor):
+    They are infinite where a click does not act, so that its affinity is 0 there.
+    """
+
+    def __init__(
+        self, clicks: ClickCells, grid: torch.Size, cell: Tensor, windows: ClickWindows | None
+    ):
         self._squares = []
         for axis, size in enumerate(grid):
-            steps = torch.arange(size, device=cell.device) - clicks.cells[:, axis : axis + 1]
-            self._squares.append((steps * cell[axis]).square())
+            places = torch.arange(size, device=cell.device)
+            squares = ((places - clicks.cells[:, axis : axis + 1]) * cell[axis]).square()
+            if windows is not None:
+                first = torch.tensor(windows.starts, device=cell.device)[:, axis : axis + 1]
+                outside = (places < first) | (places >= first + windows.size[axis])
+                squares.masked_fill_(outside, torch.inf)
+            self._squares.append(squares)
 
     def of(self, part: Box, members: Tensor) -> Tensor:
         """``(n, L)`` from the cells of a part of the grid to some clicks, of indices ``(n,)``."""
@@ -217,7 +205,10 @@ class _HeadSums:
         self._cosine = clustering.similarity == "cosine"
         self._centres = centres
         alphas = clustering.log_alpha.exp().expand(clustering.heads)
-        self._alphas = torch.zeros_like(alphas) if clustering.position == "none" else alphas
+        if clustering.position == "none":
+            # No weight, and yet an infinite distance stays one.
+            alphas = torch.full_like(alphas, torch.finfo(alphas.dtype).tiny)
+        self._alphas = alphas
         self._can_multiply = centres.device.type != "mps"
         if self._can_multiply:
             wide = centres.double()

@@ -131,7 +131,7 @@ def _exclusive(affinity: Tensor, windows: ClickWindows | None) -> Tensor:
     if windows is None:
         return affinity * (1 - affinity.flip(0))
     strength = sparse_zeros(affinity.shape, affinity.device)
-    for (i, j, k), _ in windows.boxes():
+    for (i, j, k), _ in windows.boxes:
         here = affinity[:, i, j, k]
         strength[:, i, j, k] = here * (1 - here.flip(0))
     return strength

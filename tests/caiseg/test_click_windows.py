@@ -32,7 +32,7 @@ def test_boxes_cover_all_windows_once_and_name_the_clicks_that_meet_them(
                 at_end = part.start == 0 if off < 0 else part.stop == length
                 assert off == 0 or at_end, "nearest to the click"
     covered = torch.zeros(GRID, dtype=torch.long)
-    for box, near in windows.boxes():
+    for box, near in windows.boxes:
         covered[box] += 1
         meets = [n for n in range(len(clicked)) if bool(wanted[n][box].any())]
         assert near == meets
@@ -44,7 +44,7 @@ def test_clicks_far_apart_are_not_covered_by_all_that_lies_between() -> None:
     size = (16, 16, 16)
     far = torch.tensor([[8, 8, 8], [192, 192, 192]])
     windows = ClickWindows.around(far, (200, 200, 200), size)
-    boxes = windows.boxes()
+    boxes = windows.boxes
     assert len(boxes) == 2
     for box, _ in boxes:
         assert math.prod(part.stop - part.start for part in box) <= 1.5 * math.prod(size)
