@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,9 @@ Clicking = dict[tuple[str, str, int], float]
 
 HEAD_MM, BODY_MM = (240.0, 240.0, 180.0), (410.0, 410.0, 450.0)
 """Field of view of generated scans of up to 256 voxels across, and of larger ones."""
+
+ROUND_LESION_MM = 10.0
+"""How far from a lesion's box clicks may lie."""
 
 SIZES: dict[str, Shape] = {
     "128x128x128": (128, 128, 128),
@@ -151,10 +154,10 @@ def write_generated(path: Path, shape: Shape) -> np.ndarray[Any, np.dtype[np.boo
     coarse_mm = [extent / size for extent, size in zip(HEAD_MM, _GENERATED, strict=True)]
     config = SyntheticScanConfig(shape=_GENERATED, spacing=tuple(coarse_mm))
     scan = generate_scan(config, seed=0)
-    field_of_view = HEAD_MM if max(shape[:2]) <= 256 else BODY_MM
+    spacing = _spacing(shape)
     air = [
-        round((extent / step - size) / 2)
-        for extent, step, size in zip(field_of_view, coarse_mm, _GENERATED, strict=True)
+        round((mm * size / step - have) / 2)
+        for mm, size, step, have in zip(spacing, shape, coarse_mm, _GENERATED, strict=True)
     ]
     around = [(width, width) for width in air]
     image = np.pad(scan.image, around, constant_values=scan.image.min())
@@ -162,7 +165,6 @@ def write_generated(path: Path, shape: Shape) -> np.ndarray[Any, np.dtype[np.boo
     rows = np.ix_(
         *(np.arange(size) * have // size for size, have in zip(shape, image.shape, strict=True))
     )
-    spacing = [extent / size for extent, size in zip(field_of_view, shape, strict=True)]
     voxels = np.rint(image * 600).astype(np.int16)[rows]
     nib.save(nib.Nifti1Image(voxels, np.diag([*spacing, 1.0])), path)
     return lesion[rows]
@@ -178,19 +180,34 @@ def _generated(shape: Shape) -> Iterator[tuple[Volume, list[Click]]]:
 
 
 def spread_clicks(lesion: np.ndarray[Any, np.dtype[np.bool_]]) -> list[Click]:
-    """Foreground and background in turn, foreground first, spread over the lesion's box."""
-    box = tuple(
-        slice(max(int(places.min()) - 8, 0), int(places.max()) + 9) for places in lesion.nonzero()
-    )
-    rng = np.random.default_rng(0)
+    """Foreground and background in turn, foreground first, in and round the lesion.
+
+    They lie at the same places of the head whatever the size of its scan, so that the same work is
+    compared.
+
+    Args:
+        lesion: ``(I, J, K)``, what :func:`write_generated` gave.
+    """
+    spacing = np.array(_spacing(lesion.shape))
+    box = np.array([[places.min(), places.max() + 1] for places in lesion.nonzero()])
+    low, high = (box * spacing[:, None] + (-ROUND_LESION_MM, ROUND_LESION_MM)).T
     clicks = []
     for number in range(20):
         label = Label.BACKGROUND if number % 2 else Label.FOREGROUND
-        i, j, k = rng.choice(np.argwhere(lesion[box] == bool(label)))
-        corner = [part.start for part in box]
-        voxel = (int(i) + corner[0], int(j) + corner[1], int(k) + corner[2])
-        clicks.append(Click(voxel, label))
+        rng = np.random.default_rng(number)
+        while True:
+            i, j, k = (rng.uniform(low, high) // spacing).astype(int).tolist()
+            inside = min(i, j, k) >= 0 and all(np.array((i, j, k)) < lesion.shape)
+            if inside and lesion[i, j, k] == bool(label):
+                break
+        clicks.append(Click((i, j, k), label))
     return clicks
+
+
+def _spacing(shape: Sequence[int]) -> list[float]:
+    """Voxel size in mm of a generated scan of that size."""
+    field_of_view = HEAD_MM if max(shape[:2]) <= 256 else BODY_MM
+    return [extent / size for extent, size in zip(field_of_view, shape, strict=True)]
 
 
 def _fastest(

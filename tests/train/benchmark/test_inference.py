@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from caiseg import load_volume
 from caiseg.errors import InvalidInput
 from tests.networks import write_small_checkpoint
 from train.benchmark import inference
-from train.benchmark.inference import InferenceBenchmark, measure_inference
+from train.benchmark.inference import (
+    InferenceBenchmark,
+    measure_inference,
+    spread_clicks,
+    write_generated,
+)
 from train.benchmark.memory import PeakMemory
 from train.benchmark.report import Measurement, Target
 from train.cli import app
@@ -94,3 +100,21 @@ def test_peak_memory_sees_what_is_held_for_a_while() -> None:
         for _ in range(20):
             held += 1
     assert memory.mebibytes > 200
+
+
+def test_clicks_lie_at_the_same_places_of_the_head_in_every_scan(tmp_path: Path) -> None:
+    places = []
+    for shape in ((128, 128, 128), (256, 256, 96), (384, 384, 128)):
+        lesion = write_generated(tmp_path / "generated.nii", shape)
+        clicks = spread_clicks(lesion)
+        spacing = np.array(load_volume(tmp_path / "generated.nii").spacing)
+        assert [bool(lesion[click.voxel]) for click in clicks] == [True, False] * 10
+        # Every scan has the head in its middle.
+        places.append(
+            [(np.array(click.voxel) + 0.5 - np.array(shape) / 2) * spacing for click in clicks]
+        )
+
+    for other in places[1:]:
+        apart = np.linalg.norm(np.array(places[0]) - np.array(other), axis=1)
+        # At the lesion's border a voxel may have another label than in another scan.
+        assert (apart < 5).mean() >= 0.8
