@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caiseg.boxes import Box, occupied
 from caiseg.errors import InvalidInput
 from caiseg.grids import Shape
 from caiseg.volume import MAX_VOXELS
 
 BoolArray = NDArray[np.bool_]
-Box = tuple[slice, slice, slice]
-"""A part of a grid, one slice along each of ``(i, j, k)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class PackedMask:
             start: Where its first voxel lies on the grid.
             shape: Size of the grid.
         """
-        box = _bounding_box(crop)
+        box = occupied(crop) or (slice(0, 0), slice(0, 0), slice(0, 0))
         inside = crop[box]
         bits = np.packbits(inside.ravel(order="F"), bitorder="little")
         first = triple(s + axis.start for s, axis in zip(start, box, strict=True))
@@ -189,17 +188,3 @@ def _shifted(box: tuple[slice, ...], origin: Any) -> tuple[slice, ...]:
     return tuple(
         slice(axis.start - int(o), axis.stop - int(o)) for axis, o in zip(box, origin, strict=True)
     )
-
-
-def _bounding_box(mask: BoolArray) -> Box:
-    box = [slice(0, 0)] * 3
-    # One axis after the other, each on what the last one left: most of the volume is read once.
-    crop = mask
-    for axis in (0, 1, 2):
-        others = tuple(other for other in range(3) if other != axis)
-        occupied = np.flatnonzero(crop.any(axis=others))
-        if occupied.size == 0:
-            return (slice(0, 0), slice(0, 0), slice(0, 0))
-        box[axis] = slice(int(occupied[0]), int(occupied[-1]) + 1)
-        crop = mask[tuple(box[: axis + 1])]
-    return (box[0], box[1], box[2])
