@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from caiseg.boxes import Box, hull, meeting, moved, occupied, relative, whole_box
 from caiseg.clicks import Click
@@ -29,18 +30,25 @@ class DrawnAnswer:
     """An answer on the display grid; whoever reads it leaves it as it is.
 
     Attributes:
-        answer: To clicks.
+        logits: Those of the answer, as far as they are filled in.
+        filled: Which box of the model grid that is.
         boxes: Outside of them the network's mask is the first one.
         part: Outside of it all masks are the first ones.
         network_mask: The part of the network's mask.
         mask: The same, drawn to the scan's edges, as if no click held it.
     """
 
-    answer: ClickAnswer
+    logits: Tensor
+    filled: Box
     boxes: list[Box]
     part: Box
     network_mask: Mask
     mask: Mask
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it holds."""
+        return self.logits.nbytes + self.network_mask.nbytes + self.mask.nbytes
 
 
 class DisplayMasks:
@@ -72,11 +80,9 @@ class DisplayMasks:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that the masks hold."""
-        held = [self.first] if self.edges is None else [self.first, self.network_first]
-        if self._latest is not None:
-            held += [self._latest.network_mask, self._latest.mask]
-        return sum(mask.nbytes for mask in held)
+        """Bytes of memory that the masks hold, and what is kept of the latest answer."""
+        first = self.first.nbytes + (0 if self.edges is None else self.network_first.nbytes)
+        return first + (0 if self._latest is None else self._latest.nbytes)
 
     def on_cpu(self, features: EncodedFeatures) -> DisplayMasks:
         """The same for the features on the CPU, where a GPU has no memory left."""
@@ -143,7 +149,8 @@ class DisplayMasks:
         if part != wide:
             own = relative(part, wide)
             network_mask, mask = network_mask[own].copy(order="K"), mask[own].copy(order="K")
-        return DrawnAnswer(answer, boxes, part, network_mask, mask)
+        logits = answer.logits[answer.part].clone()  # without the grid that it is a part of
+        return DrawnAnswer(logits, answer.part, boxes, part, network_mask, mask)
 
     def _part(self, boxes: list[Box], clicks: Sequence[Click]) -> Box:
         """The part of the display grid in which masks may change where the network's did."""
@@ -151,6 +158,7 @@ class DisplayMasks:
             return self.edges.needed(boxes, clicks)
         return hull(boxes) if boxes else (slice(0, 0), slice(0, 0), slice(0, 0))
 
+    @torch.inference_mode()
     def _differing(self, answer: ClickAnswer, before: DrawnAnswer | None, box: Box) -> Box | None:
         """Where two answers have other logits, in a box of the model grid or beside it."""
         i, j, k = (
@@ -158,7 +166,9 @@ class DisplayMasks:
             for part, size in zip(box, answer.logits.shape, strict=True)
         )
         around = (i, j, k)
-        earlier = None if before is None else before.answer
-        now, then = (self._features.values(of, around) for of in (answer, earlier))
+        now, then = self._features.values(answer, around), self._features.values(None, around)
+        inside = None if before is None else meeting(before.filled, around)
+        if before is not None and inside is not None:
+            then[relative(inside, around)] = before.logits[relative(inside, before.filled)]
         found = occupied((now != then).cpu().numpy())
         return None if found is None else moved(found, around)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -109,6 +110,23 @@ def test_whoever_gets_a_mask_may_write_to_it(predictor: CAISegPredictor, volume:
         mask = predictor.segment(scan, clicks[:n]).mask
         np.testing.assert_array_equal(mask, expected[n])
         mask[:] = ~mask
+
+
+def test_what_is_kept_of_an_answer_is_counted_and_is_little(
+    predictor: CAISegPredictor, volume: Volume
+) -> None:
+    scan = predictor.encode(volume)
+    first = scan.nbytes
+    clicks = [Click((40, 30, 10), Label.FOREGROUND), Click((50, 20, 8), Label.BACKGROUND)]
+    results = [predictor.segment(scan, clicks[:n]) for n in (1, 2)]
+    answers = [weakref.ref(result._answer) for result in results if result._answer is not None]
+    for result in results:
+        assert result.mask.any()
+    kept = scan.nbytes - first
+    del result, results
+
+    assert 0 < kept < first / 2
+    assert [answer() for answer in answers] == [None, None]
 
 
 def test_only_what_differs_from_the_answer_before_is_filtered(
