@@ -172,9 +172,11 @@ def test_blocks_of_a_part_lie_where_the_whole_has_them(first: tuple[int, int, in
     assert torch.equal(changed_blocks(change[i, j, k], tolerated[i, j, k], first), expected)
 
 
+@pytest.mark.parametrize("raised_at_once", [64, 512])
 def test_any_number_of_blocks_is_convolved_in_groups_of_two_sizes(
-    network: CAISeg, monkeypatch: pytest.MonkeyPatch
+    network: CAISeg, monkeypatch: pytest.MonkeyPatch, raised_at_once: int
 ) -> None:
+    monkeypatch.setattr(module, "_BLOCKS_RAISED_AT_ONCE", raised_at_once)
     scan, mask = encoded(network), torch.zeros(SHAPE)
     adjustment = adjusted(network, scan, mask)
     expected = dense(network, scan, mask)
