@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,6 +18,8 @@ from caiseg.interpolation import interpolate_box
 
 _PLANES = 8
 """Planes of a scan that are resampled at once."""
+_FEW_VOXELS = 1 << 20
+"""A smaller scan is not worth threads, each of which keeps memory of its own."""
 
 
 def resample_to_model(data: npt.NDArray[Any], display: Grid, model: Grid) -> torch.Tensor:
@@ -40,9 +43,12 @@ def resample_to_model(data: npt.NDArray[Any], display: Grid, model: Grid) -> tor
     if model.shape == display.shape:
         return _floats(data).clone()
     std = _antialiasing_std(display, model)
-    for axis in sorted(range(3), key=lambda n: model.shape[n] / display.shape[n]):
-        if data.shape[axis] != model.shape[axis]:
-            data = _resampled(data, axis, model.shape[axis], std[axis], display.spacing[axis])
+    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        run = map if data.size < _FEW_VOXELS else threads.map
+        for axis in sorted(range(3), key=lambda n: model.shape[n] / display.shape[n]):
+            if data.shape[axis] != model.shape[axis]:
+                size, step = model.shape[axis], display.spacing[axis]
+                data = _resampled(data, axis, size, std[axis], step, run)
     return torch.from_numpy(data)
 
 
@@ -68,9 +74,14 @@ def _floats(data: npt.NDArray[Any]) -> torch.Tensor:
 
 
 def _resampled(
-    data: npt.NDArray[Any], axis: int, size: int, std: float, step: float
+    data: npt.NDArray[Any],
+    axis: int,
+    size: int,
+    std: float,
+    step: float,
+    run: Callable[[Callable[[int], None], range], Iterable[None]],
 ) -> npt.NDArray[np.float32]:
-    """Smooth along one axis and interpolate, a few planes in every thread, which the cache holds.
+    """Smooth along one axis and interpolate, a few planes at a time, which the cache holds.
 
     Args:
         data: ``(I, J, K)``.
@@ -78,6 +89,7 @@ def _resampled(
         size: Voxels that it shall have.
         std: Standard deviation of the Gaussian in mm; 0 to smooth nothing.
         step: Voxel size along the axis in mm.
+        run: Does something for each of some numbers, in threads or in none.
     """
     i, j, k = (std if n == axis else 0.0 for n in range(3))
     smooth, affine = tio.Blur((i, j, k), copy=False), np.diag([step, step, step, 1.0])
@@ -93,8 +105,7 @@ def _resampled(
         box = whole_box(wanted.shape)
         wanted[:] = interpolate_box(values, box, values.shape, wanted.shape).numpy()
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-        list(threads.map(fill, range(0, data.shape[across], _PLANES)))
+    list(run(fill, range(0, data.shape[across], _PLANES)))
     return resampled
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torchio as tio
 
+from caiseg import resampling
 from caiseg.errors import InvalidInput
 from caiseg.grids import Grid, map_voxels, model_grid
 from caiseg.resampling import resample_to_display, resample_to_model
@@ -57,6 +58,7 @@ def test_the_number_of_threads_changes_no_value(
 ) -> None:
     display = Grid(shape, np.diag([0.8, 0.5, 1, 1]))
     model = model_grid(display, (2, 2, 3))
+    monkeypatch.setattr(resampling, "_FEW_VOXELS", 0)
     found = []
     for threads in (1, 2, 5):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
