@@ -36,6 +36,21 @@ def meeting(box: Box, other: Box) -> Box | None:
     return (i, j, k) if all(part.start < part.stop for part in (i, j, k)) else None
 
 
+def grown(box: Box, by: Sequence[int], shape: Sequence[int]) -> Box:
+    """A box with so many voxels more on both sides along each axis, as far as there are any.
+
+    Args:
+        box: Of a grid.
+        by: How many.
+        shape: Size of the grid.
+    """
+    i, j, k = (
+        slice(max(part.start - more, 0), min(part.stop + more, size))
+        for part, more, size in zip(box, by, shape, strict=True)
+    )
+    return i, j, k
+
+
 def moved(box: Box, into: Box) -> Box:
     """A box of a part of a grid, as one of the grid."""
     i, j, k = (

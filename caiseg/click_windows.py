@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from caiseg.boxes import Box, hull, meeting
+from caiseg.boxes import Box, grown, hull, meeting
 
 _CUT_AT = 8
 """Boxes are cut at multiples of so many cells."""
@@ -58,11 +58,7 @@ class ClickWindows:
 
     def hull(self, grid: Sequence[int]) -> Box:
         """The smallest box that holds all windows and the cells beside them."""
-        i, j, k = (
-            slice(max(part.start - 1, 0), min(part.stop + 1, size))
-            for part, size in zip(hull(map(self.box, range(len(self)))), grid, strict=True)
-        )
-        return i, j, k
+        return grown(hull(map(self.box, range(len(self)))), (1, 1, 1), grid)
 
     def within(self, part: Box, clicks: Sequence[int]) -> dict[int, Box]:
         """What of a part of the grid lies in the box of each click, of those that have any."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from caiseg.boxes import Box, hull, meeting, moved, occupied, relative, whole_box
+from caiseg.boxes import Box, grown, hull, meeting, moved, occupied, relative, whole_box
 from caiseg.clicks import Click
 from caiseg.encoded_features import ClickAnswer, EncodedFeatures
 from caiseg.grids import Shape
@@ -126,10 +126,10 @@ class DisplayMasks:
         boxes = [reached(box, answer.logits.shape, self.first.shape) for box in changed]
         part = self._part(boxes, clicks)
         wide = part if before is None else hull((part, before.part))
+        was = _in_box(
+            wide, self.network_first, None if before is None else (before.part, before.network_mask)
+        )
         network_mask = self.network_first[wide].copy(order="K")
-        was = network_mask.copy(order="K")
-        if before is not None:
-            was[relative(before.part, wide)] = before.network_mask
         for box in boxes:
             network_mask[relative(box, wide)] = was[relative(box, wide)]
         for box, shown in zip(changed, boxes, strict=True):
@@ -141,9 +141,7 @@ class DisplayMasks:
                 write_mask(network_mask, answer.logits, again, wide, self.first.shape)
         mask = network_mask
         if self.edges is not None:
-            mask = self.first[wide].copy(order="K")
-            if before is not None:
-                mask[relative(before.part, wide)] = before.mask
+            mask = _in_box(wide, self.first, None if before is None else (before.part, before.mask))
             both = boxes if before is None else [*boxes, *before.boxes]
             self.edges.renew(mask, wide, was, network_mask, both)
         if part != wide:
@@ -161,14 +159,19 @@ class DisplayMasks:
     @torch.inference_mode()
     def _differing(self, answer: ClickAnswer, before: DrawnAnswer | None, box: Box) -> Box | None:
         """Where two answers have other logits, in a box of the model grid or beside it."""
-        i, j, k = (
-            slice(max(part.start - 1, 0), min(part.stop + 1, size))
-            for part, size in zip(box, answer.logits.shape, strict=True)
-        )
-        around = (i, j, k)
+        around = grown(box, (1, 1, 1), answer.logits.shape)
         now, then = self._features.values(answer, around), self._features.values(None, around)
         inside = None if before is None else meeting(before.filled, around)
         if before is not None and inside is not None:
             then[relative(inside, around)] = before.logits[relative(inside, before.filled)]
         found = occupied((now != then).cpu().numpy())
         return None if found is None else moved(found, around)
+
+
+def _in_box(wide: Box, first: Mask, later: tuple[Box, Mask] | None) -> Mask:
+    """A box of a mask, of which a part of that box is known to have become another."""
+    mask: Mask = first[wide].copy(order="K")
+    if later is not None:
+        part, known = later
+        mask[relative(part, wide)] = known
+    return mask

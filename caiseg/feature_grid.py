@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from caiseg.boxes import Box
+from caiseg.boxes import Box, grown
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class FeatureGrid:
 
     def grown(self, cells: Box, by: Sequence[int]) -> Box:
         """A box with so many cells more on every side, within the grid of ``F``."""
-        return _grown(cells, by, self.size)
+        return grown(cells, by, self.size)
 
     def grown_voxels(self, voxels: Box, by: int) -> Box:
         """A box with so many voxels more on every side, within the padded scan."""
-        return _grown(voxels, [by] * 3, self.padded)
+        return grown(voxels, [by] * 3, self.padded)
 
     def inside(self, voxels: Box) -> Box:
         """A box without what lies in the padding."""
@@ -75,11 +75,3 @@ class FeatureGrid:
             for length, step in zip(self.size, size, strict=True)
         )
         yield from ((i, j, k) for i, j, k in itertools.product(*axes))
-
-
-def _grown(box: Box, by: Sequence[int], size: Sequence[int]) -> Box:
-    i, j, k = (
-        slice(max(part.start - more, 0), min(part.stop + more, length))
-        for part, more, length in zip(box, by, size, strict=True)
-    )
-    return i, j, k

@@ -16,7 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from caiseg.boxes import Box, hull, meeting, moved, occupied, relative, sparse_zeros, whole_box
+from caiseg.boxes import (
+    Box,
+    grown,
+    hull,
+    meeting,
+    moved,
+    occupied,
+    relative,
+    sparse_zeros,
+    whole_box,
+)
 from caiseg.click_windows import ClickWindows
 
 if TYPE_CHECKING:
@@ -143,10 +153,7 @@ class _Projection:
 
     def _masked(self, part: Box) -> Box | None:
         """The box of a part's cells to which the mask adds something."""
-        i, j, k = (
-            slice(max(axis.start - 1, 0), min(axis.stop + 1, size))
-            for axis, size in zip(part, self._mask.shape, strict=True)
-        )
+        i, j, k = grown(part, (1, 1, 1), self._mask.shape)
         held = occupied((self._mask[i, j, k] > 0).cpu().numpy())
         if held is None:
             return None

@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.functional import pad
 
-from caiseg.boxes import Box, hull, meeting, moved, occupied, relative, whole_box
+from caiseg.boxes import Box, grown, hull, meeting, moved, occupied, relative, whole_box
 from caiseg.clicks import Click, Label
 from caiseg.grids import Shape, Spacing
 
@@ -277,11 +277,7 @@ class GuidedFilter:
 
     def _grown(self, box: Box, shape: Sequence[int]) -> Box:
         """With all that depends on it, and all that it depends on: two radii more."""
-        i, j, k = (
-            slice(max(part.start - 2 * radius, 0), min(part.stop + 2 * radius, size))
-            for part, radius, size in zip(box, self._radius, shape, strict=True)
-        )
-        return i, j, k
+        return grown(box, [2 * radius for radius in self._radius], shape)
 
     def _missing(self, box: Box, shape: Sequence[int]) -> list[int]:
         """What lies outside the scan of a box with two radii more, as ``pad`` wants it."""
@@ -314,11 +310,8 @@ class GuidedFilter:
 
     def _around(self, centre: Shape, reach: float, shape: Shape) -> Box:
         """The box of the voxels that may lie within so many mm of one."""
-        i, j, k = (
-            slice(max(place - int(reach / step), 0), min(place + int(reach / step) + 1, size))
-            for place, step, size in zip(centre, self._spacing, shape, strict=True)
-        )
-        return i, j, k
+        i, j, k = (slice(place, place + 1) for place in centre)
+        return grown((i, j, k), [int(reach / step) for step in self._spacing], shape)
 
 
 def _slice_axis(spacing: Spacing) -> int:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from caiseg.boxes import Box, meeting, moved, occupied, relative, sparse_zeros, whole_box
+from caiseg.boxes import Box, grown, meeting, moved, occupied, relative, sparse_zeros, whole_box
 
 _PLANES = 32
 """Planes that are interpolated at once, so that memory stays small beside the mask."""
@@ -130,10 +130,7 @@ def redrawn(logits: Tensor, before: Tensor, box: Box) -> Box | None:
     Returns:
         A part of the box; ``None`` for nothing.
     """
-    i, j, k = (
-        slice(max(part.start - 1, 0), min(part.stop + 1, size))
-        for part, size in zip(box, logits.shape, strict=True)
-    )
+    i, j, k = grown(box, (1, 1, 1), logits.shape)
     held = occupied(((logits[i, j, k] > 0) | (before[i, j, k] > 0)).cpu().numpy())
     if held is None:
         return None
