@@ -22,7 +22,7 @@ def model_card(name: str, info: CheckpointInfo) -> dict[str, Any]:
     """
     return {
         "name": name,
-        "modality": info.preprocessing.modality,
+        "modality": info.preprocessing.modality_in_words,
         "anatomy": info.anatomy,
         "lesion": info.lesion,
         "description": info.description,

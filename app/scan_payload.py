@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from app.scan_fit import in_hounsfield_units
 from caiseg import Volume
+from caiseg.modality import in_hounsfield_units
 
 _INT16 = np.iinfo(np.int16)
 

@@ -12,10 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from caiseg.grids import Grid
+from caiseg.modality import modality_of
 from caiseg.resampling import resample_to_model
 
 Millimetres = Annotated[float, Field(ge=0.1, le=50, allow_inf_nan=False)]
 PatchSize = Annotated[int, Field(ge=16, le=512)]
+
+Intensities = Literal["MR", "CT", "any"]
+
+SOFT_TISSUE_WINDOW = (-200.0, 300.0)
+"""Hounsfield units, from fat to contrast-filled vessels. Beside air and bone, what tells a lesion
+from an organ would be a hundredth of the scale."""
 
 FOREGROUND_LIMIT = 8.0
 """Normalised MR intensities are clipped to ± this many standard deviations: a bright artefact
@@ -27,20 +34,38 @@ class PreprocessingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    modality: Literal["MR", "CT"]
+    modality: Intensities
     """Decides the intensity rule. MR: z-score over the voxels brighter than the mean. CT: clip
-    to the 0.5 and 99.5 percentiles, then z-score."""
+    to the 0.5 and 99.5 percentiles, then z-score. any: as MR, Hounsfield units after clipping to
+    :data:`SOFT_TISSUE_WINDOW`."""
     spacing: tuple[Millimetres, Millimetres, Millimetres]
     """Voxel size ``(i, j, k)`` of the model grid, in mm."""
     patch_size: tuple[PatchSize, PatchSize, PatchSize]
     """Largest block ``(i, j, k)``, in model voxels, that is encoded at once."""
 
+    @property
+    def modality_in_words(self) -> str:
+        """Which scans these are, for people to read."""
+        return "CT or MR" if self.modality == "any" else self.modality
 
-def normalise_intensities(data: Tensor, modality: Literal["MR", "CT"]) -> Tensor:
+
+def windowed(data: Tensor, modality: Intensities) -> Tensor:
+    """Clip what a network for any modality should not see, where intensities are Hounsfield units.
+
+    Args:
+        data: Intensities as the scanner gave them, ``(I, J, K)``, finite.
+        modality: See :class:`PreprocessingConfig`; for ``MR`` and ``CT`` nothing is clipped here.
+    """
+    if modality == "any" and modality_of(data.numpy()) == "CT":
+        return data.clamp(*SOFT_TISSUE_WINDOW)
+    return data
+
+
+def normalise_intensities(data: Tensor, modality: Intensities) -> Tensor:
     """Apply the intensity rule of a modality.
 
     Args:
-        data: Intensities ``(I, J, K)``, finite.
+        data: Intensities ``(I, J, K)``, finite, after :func:`windowed`.
         modality: See :class:`PreprocessingConfig`.
 
     Returns:
@@ -62,7 +87,7 @@ def normalise_intensities(data: Tensor, modality: Literal["MR", "CT"]) -> Tensor
 
 
 def preprocess(
-    data: npt.NDArray[np.generic], display: Grid, model: Grid, modality: Literal["MR", "CT"]
+    data: npt.NDArray[np.generic], display: Grid, model: Grid, modality: Intensities
 ) -> Tensor:
     """Resample a scan to the model grid and normalise its intensities.
 
@@ -75,7 +100,8 @@ def preprocess(
     Returns:
         Float32 tensor of ``model.shape``.
     """
-    return normalise_intensities(resample_to_model(data, display, model), modality)
+    image = windowed(resample_to_model(data, display, model), modality)
+    return normalise_intensities(image, modality)
 
 
 def _percentiles(data: Tensor, points: tuple[float, float]) -> tuple[float, float]:

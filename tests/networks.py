@@ -12,7 +12,7 @@ from caiseg import CheckpointInfo, save_checkpoint
 from caiseg.guided_filter import GuidedFilterConfig
 from caiseg.network import CAISeg
 from caiseg.network_config import compact
-from caiseg.preprocessing import PreprocessingConfig
+from caiseg.preprocessing import Intensities, PreprocessingConfig
 
 SMALL = {"base_channels": 2, "attention_heads": (4, 4, 2, 2), "affinity_heads": 2, "alpha": (8.0,)}
 
@@ -24,6 +24,7 @@ def write_small_checkpoint(
     patch_size: tuple[int, int, int] = (64, 64, 32),
     seed: int = 0,
     guided_filter: GuidedFilterConfig | None = None,
+    modality: Intensities = "MR",
 ) -> Path:
     """Save an untrained network of a few thousand weights."""
     torch.manual_seed(seed)
@@ -31,7 +32,9 @@ def write_small_checkpoint(
     info = CheckpointInfo(
         name=path.stem,
         network=network.config,
-        preprocessing=PreprocessingConfig(modality="MR", spacing=spacing, patch_size=patch_size),
+        preprocessing=PreprocessingConfig(
+            modality=modality, spacing=spacing, patch_size=patch_size
+        ),
         guided_filter=guided_filter,
     )
     save_checkpoint(path, network, info)

@@ -43,10 +43,7 @@ def model_card(
         f"# {info.name}",
         info.description,
         "## What it is for",
-        f"Outlining one kind of lesion in one kind of scan: {info.lesion}; {info.anatomy}, "
-        f"{preprocessing.modality}. A person looks at every mask and corrects it with clicks. "
-        "**Not a medical device**: for research, not for diagnosis or treatment. Scans of other "
-        "body parts, modalities or lesions are outside what it has learned.",
+        _purpose(info),
         "## Licence",
         f"The weights inherit the licence of the data that they were trained on: {info.licence}.",
         "## How it was made",
@@ -71,6 +68,22 @@ def model_card(
     if failures:
         sections += ["## Failure cases", *_failures(failures)]
     return "\n\n".join(sections) + "\n"
+
+
+def _purpose(info: CheckpointInfo) -> str:
+    """What masks it is for, by whom, and where it ends."""
+    of_anything = info.preprocessing.modality == "any"
+    kind = "Outlining" if of_anything else "Outlining one kind of lesion in one kind of scan:"
+    limit = (
+        "It knows no organ and no kind of lesion: without a click it outlines nothing or little."
+        if of_anything
+        else "Scans of other body parts, modalities or lesions are outside what it has learned."
+    )
+    return (
+        f"{kind} {info.lesion}; {info.anatomy}, {info.preprocessing.modality_in_words}. A person "
+        "looks at every mask and corrects it with clicks. **Not a medical device**: for research, "
+        f"not for diagnosis or treatment. {limit}"
+    )
 
 
 def _failures(failures: Sequence[FailureCase]) -> list[str]:

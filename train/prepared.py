@@ -17,7 +17,7 @@ from torch import Tensor
 
 from caiseg.errors import InvalidInput
 from caiseg.grids import Grid, Spacing, model_grid
-from caiseg.preprocessing import PreprocessingConfig
+from caiseg.preprocessing import PreprocessingConfig, windowed
 from caiseg.resampling import resample_to_model
 from caiseg.volume import Volume
 from train.config import DataConfig
@@ -117,7 +117,7 @@ def on_model_grid(
         float32 on the model grid, and that grid's spacing in mm.
     """
     model = model_grid(grid, preprocessing.spacing)
-    image = resample_to_model(data, grid, model)
+    image = windowed(resample_to_model(data, grid, model), preprocessing.modality)
     if preprocessing.modality == "CT":
         low, high = np.percentile(image.numpy(), (0.5, 99.5))
         image = image.clamp(float(low), float(high))

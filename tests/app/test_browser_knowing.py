@@ -157,7 +157,7 @@ def test_uncertain_regions_are_outlined_and_can_be_gone_to(person: Person) -> No
 
 def test_every_model_is_offered_with_its_card(person: Person) -> None:
     expect(person.role("model").locator("option")).to_have_text(
-        ["small (MR brain)", "large (MR brain)"]
+        ["small (MR, brain)", "large (MR, brain)"]
     )
     person.role("model-info").click()
     sheet = person.role("model-sheet")

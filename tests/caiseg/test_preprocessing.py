@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from pydantic import ValidationError
@@ -13,12 +14,12 @@ from torch import Tensor
 from caiseg.grids import Grid, model_grid
 from caiseg.preprocessing import (
     FOREGROUND_LIMIT,
+    SOFT_TISSUE_WINDOW,
+    Intensities,
     PreprocessingConfig,
     normalise_intensities,
     preprocess,
 )
-
-Modality = Literal["MR", "CT"]
 
 
 def head() -> Tensor:
@@ -74,8 +75,40 @@ def test_mr_whose_bright_voxels_are_alike_keeps_its_contrast() -> None:
     assert float(result[0, 0, 0]) > float(result[-1, -1, -1])
 
 
+def chest() -> npt.NDArray[np.int16]:
+    """Hounsfield units: air, lung, fat, an organ and a lesion in it, and bone."""
+    scan = np.full((16, 16, 16), -1000, dtype=np.int16)
+    scan[2:14, 2:14] = -100
+    scan[3:7, 3:13] = -800
+    scan[8:13, 3:13] = 60
+    scan[9:11, 5:8] = 90
+    scan[12:13, 10:12] = 1500
+    return scan
+
+
+def same_grid(scan: npt.NDArray[Any], modality: Intensities) -> Tensor:
+    grid = Grid((16, 16, 16), np.diag([2.0, 2.0, 2.0, 1.0]))
+    return preprocess(scan, grid, model_grid(grid, (2.0, 2.0, 2.0)), modality)
+
+
+def test_a_network_for_any_modality_sees_ct_through_the_soft_tissue_window() -> None:
+    scan = chest()
+    shown = same_grid(scan, "any")
+    torch.testing.assert_close(shown, same_grid(scan.clip(*SOFT_TISSUE_WINDOW), "MR"))
+    lesion = float(shown[9, 5, 5] - shown[9, 12, 5])
+    assert lesion > 3 * float(same_grid(scan, "CT")[9, 5, 5] - same_grid(scan, "CT")[9, 12, 5])
+    assert float(shown[0, 0, 0]) == float(shown[4, 5, 5])  # air and lung
+
+
+def test_a_network_for_any_modality_sees_mr_as_one_for_mr_does() -> None:
+    scan = head().numpy()
+    torch.testing.assert_close(same_grid(scan, "any"), same_grid(scan, "MR"))
+    negative = (scan - scan.mean()) / scan.std()
+    torch.testing.assert_close(same_grid(negative, "any"), same_grid(negative, "MR"))
+
+
 @pytest.mark.parametrize("modality", ["MR", "CT"])
-def test_gain_and_offset_of_the_scanner_do_not_matter(modality: Modality) -> None:
+def test_gain_and_offset_of_the_scanner_do_not_matter(modality: Intensities) -> None:
     scan = head()
     torch.testing.assert_close(
         normalise_intensities(7 * scan + 1000, modality),
@@ -86,14 +119,14 @@ def test_gain_and_offset_of_the_scanner_do_not_matter(modality: Modality) -> Non
 
 
 @pytest.mark.parametrize("modality", ["MR", "CT"])
-def test_a_scan_without_contrast_becomes_zeros(modality: Modality) -> None:
+def test_a_scan_without_contrast_becomes_zeros(modality: Intensities) -> None:
     result = normalise_intensities(torch.full((4, 4, 4), 37, dtype=torch.int16), modality)
     assert result.dtype == torch.float32
     assert not result.any()
 
 
 @pytest.mark.parametrize("modality", ["MR", "CT"])
-def test_integers_are_accepted_and_left_alone(modality: Modality) -> None:
+def test_integers_are_accepted_and_left_alone(modality: Intensities) -> None:
     scan = head().round().to(torch.int16)
     before = scan.clone()
     result = normalise_intensities(scan, modality)

@@ -9,9 +9,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from caiseg import read_checkpoint_info
 from tests.networks import write_small_checkpoint
 from tests.train.command_line import run_train
 from tests.train.scripted import LESION, write_case
+from train.card import model_card
 from train.manifest import write_manifest
 
 CLICKS = 2
@@ -87,6 +89,14 @@ def test_the_card_links_to_what_else_was_tried(
     assert [(evaluated / path).resolve() for path in address] == [notes.resolve()]
     assert "What else" not in write(evaluated, monkeypatch, 1)
     write(evaluated, monkeypatch, 1, status=2, tried=evaluated / "none.md")
+
+
+def test_the_card_of_a_network_for_any_scan_promises_no_kind_of_lesion(tmp_path: Path) -> None:
+    path = write_small_checkpoint(tmp_path / "any.safetensors", modality="any")
+    card = model_card(read_checkpoint_info(path))
+    assert "CT or MR. A person looks" in card
+    assert "without a click it outlines nothing" in card
+    assert "one kind of lesion" not in card
 
 
 def test_pictures_of_an_earlier_card_go(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
 from caiseg.errors import InvalidInput
+from caiseg.preprocessing import Intensities
 from train.circumstances import code_hash, libraries
 from train.evaluation.begun import begun
 from train.evaluation.progress import EvaluationProgress
@@ -47,7 +48,7 @@ class Evaluation:
     identity: str
     protocol: EvaluationProtocol
     parts: Path
-    modality: Literal["MR", "CT"] | None = None
+    modality: Intensities | None = None
     device: str = "cpu"
 
     @property

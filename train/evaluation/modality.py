@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from caiseg.errors import InvalidInput
+from caiseg.preprocessing import Intensities
 from caiseg.volume import Volume
 from train.manifest import Case
 
@@ -19,7 +20,7 @@ AIR_SHARE = 0.05
 def check_modality(
     case: Case,
     volume: Volume,
-    modality: Literal["MR", "CT"] | None,
+    modality: Intensities | None,
     *,
     asked_by: str = "the weights are",
     instead: str = "evaluate it with a checkpoint",
@@ -29,7 +30,7 @@ def check_modality(
     Args:
         case: The case.
         volume: Its scan.
-        modality: What is wanted; anything where left out.
+        modality: What is wanted; ``any``, or left out, is anything.
         asked_by: Who wants it, for the sentence.
         instead: What to do with the other modality, for the sentence.
 
@@ -37,7 +38,7 @@ def check_modality(
         InvalidInput: It is.
     """
     found = case.modality or ("CT" if shows_air(volume.data) else None)
-    if modality is not None and found is not None and found != modality:
+    if found is not None and modality not in (None, "any", found):
         source = "is marked" if case.modality else "has the intensities of"
         raise InvalidInput(
             f"Case {case.name}: the scan {source} {found}, and {asked_by} for {modality}; "

@@ -6,12 +6,13 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from caiseg.clicks import Click
+from caiseg.preprocessing import Intensities
 from caiseg.volume import Volume
 from train.click_simulation import Mask, Spacing
 from train.evaluation.metrics import overlap, surface_agreement
@@ -73,7 +74,7 @@ def evaluate_case(
     protocol: EvaluationProtocol,
     step: Callable[[], None] = lambda: None,
     *,
-    modality: Literal["MR", "CT"] | None = None,
+    modality: Intensities | None = None,
 ) -> list[RoundRecord]:
     """Encode a case once and click it once per seed.
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from caiseg.errors import InvalidInput
+from caiseg.preprocessing import Intensities
 from train.evaluation.simulated_session import Method
 
 
@@ -47,7 +48,7 @@ class LoadedMethod:
     identity: str
     device: torch.device
     title: str = ""
-    modality: Literal["MR", "CT"] | None = None
+    modality: Intensities | None = None
     licence: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
 

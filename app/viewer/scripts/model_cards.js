@@ -4,7 +4,7 @@
 function fillModelMenu(select, cards) {
   select.disabled = cards.length < 2;
   select.replaceChildren(...cards.map((card) => {
-    const what = [card.modality, card.anatomy].filter(Boolean).join(" ");
+    const what = [card.modality, card.anatomy].filter(Boolean).join(", ");
     return new Option(what ? card.name + " (" + what + ")" : card.name, card.name);
   }));
 }

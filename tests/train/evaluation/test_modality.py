@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from caiseg import InvalidInput
+from caiseg.preprocessing import Intensities
 from tests.train.scripted import HALF, SHAPE, SPACING, Scripted, write_case
 from train.evaluation.cases import Evaluation, run_cases
 from train.evaluation.modality import check_modality
@@ -43,13 +44,13 @@ def test_a_ct_scan_is_named_under_weights_for_mr(tmp_path: Path) -> None:
     ("marked", "weights", "fits"),
     [
         ("MR", "MR", True), ("CT", "MR", False), ("MR", "CT", False), ("CT", None, True),
-        (None, "CT", True), (None, "MR", True),
+        (None, "CT", True), (None, "MR", True), ("CT", "any", True), ("MR", "any", True),
     ],
 )  # fmt: skip
 def test_the_manifest_s_word_counts(
     tmp_path: Path,
     marked: Literal["MR", "CT"] | None,
-    weights: Literal["MR", "CT"] | None,
+    weights: Intensities | None,
     fits: bool,
 ) -> None:
     case = replace(write_case(tmp_path), modality=marked)
