@@ -49,7 +49,7 @@ class AugmentationConfig(Section):
     noise_std: float = Field(0.1, ge=0, le=10)
     """Largest standard deviation of the Gaussian noise, in normalised intensities."""
     bias_field: bool = True
-    """MR only: smooth multiplicative shading."""
+    """Not for CT: smooth multiplicative shading."""
     gamma: float = Field(0.0, ge=0, le=1)
     """Largest log-gamma of a contrast change; 0 leaves contrast alone as in the paper."""
     blur_mm: float = Field(0.0, ge=0, le=100)
@@ -110,6 +110,24 @@ class RelabellingConfig(Section):
     """How far such an outline typically lies from the true one."""
 
 
+class OtherObjectsConfig(Section):
+    """Samples in which something else than the lesion is outlined; see :mod:`train.other_objects`.
+
+    Not in the paper.
+    """
+
+    share: Share = 0.0
+    """Share of such samples. The network then learns that a click may mean anything, not only the
+    kind of lesion that the data show."""
+    implanted_share: Share = 0.6
+    """Share of these objects that are set into the scan; the others are parts of it."""
+    radius_mm: ExtentRange = (5.0, 40.0)
+    """Smallest and largest radius."""
+    contrast: ExtentRange = (0.5, 3.0)
+    """By how much an object that is set in is brighter or darker than what it lies in, in
+    normalised intensities."""
+
+
 class LossConfig(Section):
     """Eqs. 8, 11 and 12."""
 
@@ -127,6 +145,9 @@ class LossConfig(Section):
     """Weight of the binary cross entropy of ``Ŷ`` at the clicked voxels alone, added to eq. 12; 0
     in the paper. Among millions of voxels a dozen clicked ones count for nothing in eq. 8, yet a
     click whose own voxel does not follow is what an annotator forgives least."""
+    first_mask: Literal["lesion", "empty"] = "lesion"
+    """What the answer without any click is to be. A network that outlines whatever is clicked
+    cannot know beforehand; ``empty`` teaches it to wait."""
     first_mask_weight: float = Field(0.0, ge=0)
     """Weight of eq. 12 for the answer without any click, added to that of the last round; 0 in the
     paper. The last stage runs once more and the backbone does not, which is cheaper than steps that
@@ -258,6 +279,7 @@ class ExperimentConfig(Section):
     data: DataConfig
     augmentation: AugmentationConfig = AugmentationConfig()
     clicks: ClickConfig = ClickConfig()
+    other_objects: OtherObjectsConfig = OtherObjectsConfig()
     relabelling: RelabellingConfig = RelabellingConfig()
     loss: LossConfig = LossConfig()
     schedule: ScheduleConfig = ScheduleConfig()

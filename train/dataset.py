@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, Sampler
 from caiseg.preprocessing import normalise_intensities
 from train.config import AugmentationConfig, ExperimentConfig
 from train.crops import Window, choose_crop, cut, middle, random_crop, with_margin
+from train.other_objects import with_another_object
 from train.prepared import PreparedCase
 from train.scan_facts import ScanFacts
 from train.skull_strip import brain_mask
@@ -35,7 +36,7 @@ def augmentation(config: AugmentationConfig, modality: str) -> tio.Compose:
     if config.low_resolution > 1:
         coarser = (1.0, config.low_resolution)
         transforms.append(tio.RandomAnisotropy(downsampling=coarser, p=config.p))
-    if config.bias_field and modality == "MR":
+    if config.bias_field and modality != "CT":
         transforms.append(tio.RandomBiasField(coefficients=0.3, p=config.p))
     return tio.Compose(transforms)
 
@@ -100,6 +101,10 @@ class TrainingSamples(Dataset[dict[str, Tensor]]):
                 image, lesion = self._changed_block(case, rng)
             else:
                 image, lesion = self._changed_whole(case, rng)
+            if rng.random() < self.config.other_objects.share:
+                image, lesion = with_another_object(
+                    image, lesion, case.spacing.tolist(), self.config.other_objects, rng
+                )
         return {
             "image": image[None],
             "lesion": lesion[None].float(),

@@ -94,17 +94,19 @@ class TrainingStep(nn.Module):
             if settings.click_weight > 0:
                 loss = loss + settings.click_weight * click_loss(logits, state.clicks)
         if first is not None:
-            loss = loss + first_weight * self._first_mask_loss(first, features, lesion, mu)
+            empty = self.config.loss.first_mask == "empty"
+            wanted = torch.zeros_like(lesion) if empty else lesion
+            loss = loss + first_weight * self._first_mask_loss(first, features, wanted, mu)
         return loss
 
     def _first_mask_loss(
-        self, logits: Tensor, features: ScanFeatures, lesion: Tensor, mu: float
+        self, logits: Tensor, features: ScanFeatures, wanted: Tensor, mu: float
     ) -> Tensor:
         """Eq. 12 without a click, where ``F_new`` is ``F`` and every weight of eq. 8 is 1."""
         network = self.network
         with record_function(LOSS):
-            coarse = network.classify(features.features, features.head_features, lesion.shape[2:])
+            coarse = network.classify(features.features, features.head_features, wanted.shape[2:])
             return training_loss(
-                logits.float(), coarse.float(), lesion, torch.ones_like(lesion), mu,
+                logits.float(), coarse.float(), wanted, torch.ones_like(wanted), mu,
                 self.config.loss,
             )  # fmt: skip

@@ -138,7 +138,8 @@ def _draw_shapes(config: SyntheticScanConfig, rng: np.random.Generator) -> Itera
     if config.mask_folder is None:
         radius = rng.uniform(*config.lesion_radius)
         for attempt in count():
-            yield _draw_blob(config, radius * _SHRINKAGE**attempt, rng)
+            size = radius * _SHRINKAGE**attempt
+            yield draw_blob(size, config.spacing, config.lesion_irregularity, rng)
     else:
         files = sorted(config.mask_folder.glob("*.nii*"))
         if not files:
@@ -150,21 +151,35 @@ def _draw_shapes(config: SyntheticScanConfig, rng: np.random.Generator) -> Itera
             yield np.flip(shape, flips)
 
 
-def _draw_blob(config: SyntheticScanConfig, radius: float, rng: np.random.Generator) -> Mask:
-    """An ellipsoid of random proportions whose border a smooth field pushes in and out."""
-    spacing = np.asarray(config.spacing)
+def draw_blob(
+    radius: float,
+    spacing: tuple[float, float, float],
+    irregularity: float,
+    rng: np.random.Generator,
+) -> Mask:
+    """An ellipsoid of random proportions whose border a smooth field pushes in and out.
+
+    Args:
+        radius: In mm.
+        spacing: Voxel size ``(i, j, k)`` in mm.
+        irregularity: How far the border departs from the ellipsoid, as a share of the radius.
+        rng: Source of proportions and field.
+
+    Returns:
+        Bool, in a box of odd size round its middle.
+    """
     half_axes = radius * rng.uniform(0.75, 1.25, 3)
-    reach = np.ceil(half_axes * (1 + 2 * config.lesion_irregularity) / spacing).astype(int)
+    reach = np.ceil(half_axes * (1 + 2 * irregularity) / np.asarray(spacing)).astype(int)
     axes = [
         np.arange(-r, r + 1) * step / half
         for r, step, half in zip(reach, spacing, half_axes, strict=True)
     ]
     x, y, z = np.ix_(*axes)
     shape = tuple(2 * reach + 1)
-    lobes = smooth_noise(rng, shape, config.spacing, 1.6 * radius)
-    fringe = smooth_noise(rng, shape, config.spacing, 0.7 * radius)
+    lobes = smooth_noise(rng, shape, spacing, 1.6 * radius)
+    fringe = smooth_noise(rng, shape, spacing, 0.7 * radius)
     # Bounded, so that the border stays inside the box.
-    border = 1 + config.lesion_irregularity * np.clip(lobes + 0.5 * fringe, -2, 2)
+    border = 1 + irregularity * np.clip(lobes + 0.5 * fringe, -2, 2)
     return _largest_component(np.sqrt(x**2 + y**2 + z**2) < border)
 
 

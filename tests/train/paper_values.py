@@ -87,6 +87,7 @@ TABLE = [
     everywhere("clicks.centre_share", 0, "III-F: a point is sampled from each region"),
     everywhere("clicks.largest_only_share", 0, "III-F: each of these selected regions"),
     everywhere("relabelling.share", 0, "III-F: clicks follow the ground truth"),
+    everywhere("other_objects.share", 0, "III-F: clicks follow the ground truth"),
     # Loss.
     everywhere("loss.kind", "focus_guided", "eqs. 8 and 11"),
     everywhere("loss.focus_lambda", 2, "IV-B3: lambda in (8)"),
@@ -94,6 +95,7 @@ TABLE = [
     everywhere("loss.nu", 0.5, "IV-B3: nu in (12)"),
     everywhere("loss.deep_supervision", True, "eq. 12, Table IV"),
     everywhere("loss.click_weight", 0, "eq. 12: not among the losses"),
+    everywhere("loss.first_mask", "lesion", "III-F: VNet alone outlines the lesion"),
     everywhere("loss.first_mask_weight", 0, "eq. 12: not among the losses"),
     # Schedule.
     everywhere("schedule.pretrain_epochs", 200, "IV-B3: pre-trained for 200 epochs"),

@@ -57,7 +57,15 @@ def test_there_is_a_config_for_brain_flair() -> None:
 def test_defaults_are_the_paper_s_values(tmp_path: Path) -> None:
     """Every key that a config leaves out is as in the paper's own configs, value by value."""
     config = load_config(write(tmp_path, minimal() | {"network": {"preset": "paper"}}))
-    sections = {"network", "augmentation", "clicks", "relabelling", "loss", "schedule"}
+    sections = {
+        "network",
+        "augmentation",
+        "clicks",
+        "relabelling",
+        "other_objects",
+        "loss",
+        "schedule",
+    }
     compared = [row for row in TABLE if row.key.split(".")[0] in sections]
     assert len(compared) > 40
     for row in compared:
@@ -126,6 +134,9 @@ def test_the_last_of_two_overrides_counts() -> None:
         ("relabelling.contrast=[2, 1]", "relabelling.contrast: the smaller comes first"),
         ("relabelling.rim_mm=[0, 1]", "relabelling.rim_mm.0"),
         ("relabelling.outline_mm=[8, 2]", "relabelling.outline_mm: the smaller comes first"),
+        ("other_objects.radius_mm=[0, 10]", "other_objects.radius_mm.0"),
+        ("other_objects.contrast=[2, 1]", "other_objects.contrast: the smaller comes first"),
+        ("loss.first_mask=full", "loss.first_mask"),
         ("clicks.background=[-1, 1]", "clicks.background.0"),
         ("network.affinity_heads=5", "affinity_heads=5 does not divide"),
         ("network.preset=huge", "network.preset: 'huge' is unknown; use paper or compact"),

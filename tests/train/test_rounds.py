@@ -326,6 +326,23 @@ def test_the_first_mask_adds_the_loss_of_the_answer_without_clicks() -> None:
         torch.testing.assert_close(first(batch(), "interactive", 3, 0.4), expected)
 
 
+def test_a_first_mask_that_is_to_be_empty_learns_that_there_is_nothing() -> None:
+    net = network().eval()
+    plain, waiting = (
+        TrainingStep(net, small_config(loss={"first_mask_weight": weight, "first_mask": "empty"}))
+        for weight in (0, 0.5)
+    )
+    without_clicks = TrainingStep(
+        net, small_config(clicks={"rounds": [1, 1], "zero_click_share": 1.0})
+    )
+    nothing = batch() | {"lesion": torch.zeros_like(batch()["lesion"])}
+    with torch.no_grad():
+        expected = plain(batch(), "interactive", 3, 0.4) + 0.5 * without_clicks(
+            nothing, "interactive", 3, 0.4
+        )
+        torch.testing.assert_close(waiting(batch(), "interactive", 3, 0.4), expected)
+
+
 def test_the_first_mask_costs_no_second_run_of_the_backbone() -> None:
     net = network()
     runs = count_backbone_runs(net)

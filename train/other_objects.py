@@ -1,0 +1,159 @@
+"""Other things to outline than the lesion, so that a click is learned to mean whatever it lies in.
+
+A network that has only seen one kind of lesion outlined answers a click on anything else with
+little or nothing. An annotator clicks on many things. Parts of a scan that look alike, and blobs
+of other intensities set into it, are as unlike each other as organs and lesions are, and what is
+to be outlined follows from the clicks alone.
+
+Arrays are ``(I, J, K)``; spacing is in mm; every random choice comes from the generator that is
+passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from caiseg.synthetic.lesions import draw_blob
+from caiseg.synthetic.noise import smooth_noise
+from train.config import OtherObjectsConfig
+
+Image = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Spacing = tuple[float, float, float]
+
+ATTEMPTS = 5
+"""Places tried before the lesion stays what is outlined."""
+LEAST_ML = 0.1
+LEAST_VOXELS = 12
+LEAST_KEPT = 0.5
+"""Of a blob, within the body; less of it looks cut off."""
+ALIKE = (0.25, 0.8)
+"""How far a part that looks alike may differ from the voxel it starts at, in normalised
+intensities."""
+TWINS = 2
+"""Most blobs of the same kind that are set in beside the one to outline: a click means its own."""
+
+
+def with_another_object(
+    image: Tensor,
+    lesion: Tensor,
+    spacing: Sequence[float],
+    config: OtherObjectsConfig,
+    rng: np.random.Generator,
+) -> tuple[Tensor, Tensor]:
+    """A crop in which something else is to be outlined.
+
+    Args:
+        image: Normalised intensities ``(I, J, K)``.
+        lesion: Ground truth ``(I, J, K)`` bool; it stays in the image.
+        spacing: Voxel size.
+        config: Kinds and sizes.
+        rng: Source of every choice.
+
+    Returns:
+        Image and ground truth; as given where no place was found.
+    """
+    before = image.numpy()
+    i, j, k = spacing
+    step: Spacing = (i, j, k)
+    body = before > before.mean()
+    if not body.any():
+        return image, lesion
+    implanted = rng.random() < config.implanted_share
+    for _ in range(ATTEMPTS):
+        radius = float(np.exp(rng.uniform(*np.log(config.radius_mm))))
+        if implanted:
+            changed, found = _implanted(before, body, step, radius, config, rng)
+        else:
+            changed, found = before, _part_alike(before, body, step, radius, rng)
+        if found.sum() >= max(LEAST_VOXELS, LEAST_ML * 1000 / np.prod(step)):
+            return torch.from_numpy(changed), torch.from_numpy(found)
+    return image, lesion
+
+
+def _part_alike(
+    image: Image, body: Mask, spacing: Spacing, radius: float, rng: np.random.Generator
+) -> Mask:
+    """What is connected with a random voxel, about as bright and not too far away."""
+    seed = _random_voxel(body, rng)
+    squares = [
+        ((np.arange(size) - index) * step / radius) ** 2
+        for size, index, step in zip(image.shape, seed, spacing, strict=True)
+    ]
+    distance = sum(np.ix_(*squares))
+    smooth = ndimage.gaussian_filter(image, [1.5 / step for step in spacing])
+    contrast = (smooth - smooth[seed]) / float(rng.uniform(*ALIKE))
+    labelled, _ = ndimage.label(distance + contrast**2 < 1)
+    part: Mask = ndimage.binary_fill_holes(labelled == labelled[seed])
+    return part
+
+
+def _implanted(
+    image: Image,
+    body: Mask,
+    spacing: Spacing,
+    radius: float,
+    config: OtherObjectsConfig,
+    rng: np.random.Generator,
+) -> tuple[Image, Mask]:
+    """Set one or more blobs of one kind into the body; the first is the one to outline."""
+    shift = float(rng.uniform(*config.contrast)) * (1 if rng.random() < 0.5 else -1)
+    border_mm = float(rng.uniform(0, 2.5))
+    texture, wavelength = float(rng.uniform(0, 0.4)), float(rng.uniform(4, 20))
+    core = float(rng.uniform(-1, 1)) if rng.random() < 0.3 else 1.0
+    noise = image - ndimage.gaussian_filter(image, [2.0 / step for step in spacing])
+    changed, target = image.copy(), np.zeros_like(body)
+    for number in range(1 + int(rng.integers(TWINS + 1))):
+        size = radius if number == 0 else radius * float(rng.uniform(0.5, 1.5))
+        blob = draw_blob(size, spacing, float(rng.uniform(0.1, 0.45)), rng)
+        room = body & ~_beside(target)
+        placed = _placed(blob, room, rng) if room.any() else room
+        if placed.sum() < LEAST_KEPT * blob.sum():
+            if number == 0:
+                return image, target
+            continue
+        depth = ndimage.distance_transform_edt(placed, sampling=spacing)
+        profile = np.where(depth > 0.5 * depth.max(), core, 1.0)
+        grain = smooth_noise(rng, image.shape, spacing, wavelength)
+        around = float(np.median(image[placed]))
+        inside = around + shift * (profile + texture * grain) + noise
+        opacity = placed.astype(np.float32)
+        if border_mm > 0.5:
+            opacity = ndimage.gaussian_filter(opacity, [border_mm / step for step in spacing])
+        changed += opacity * (inside.astype(np.float32) - changed)
+        if number == 0:
+            target = placed
+    return changed, target
+
+
+def _placed(blob: Mask, room: Mask, rng: np.random.Generator) -> Mask:
+    """A blob round a random voxel of the room, as far as it lies there in one piece."""
+    seed = _random_voxel(room, rng)
+    placed = np.zeros_like(room)
+    here, part = [], []
+    for index, size, whole in zip(seed, blob.shape, room.shape, strict=True):
+        start = index - size // 2
+        here.append(slice(max(start, 0), min(start + size, whole)))
+        part.append(slice(max(-start, 0), max(-start, 0) + here[-1].stop - here[-1].start))
+    placed[tuple(here)] = blob[tuple(part)] & room[tuple(here)]
+    labelled, count = ndimage.label(placed)
+    if count > 1:
+        placed = labelled == 1 + int(np.bincount(labelled.ravel())[1:].argmax())
+    return placed
+
+
+def _beside(mask: Mask) -> Mask:
+    grown: Mask = ndimage.binary_dilation(mask, iterations=3)
+    return grown
+
+
+def _random_voxel(mask: Mask, rng: np.random.Generator) -> tuple[int, int, int]:
+    places = np.flatnonzero(mask)
+    i, j, k = np.unravel_index(int(places[rng.integers(len(places))]), mask.shape)
+    return int(i), int(j), int(k)
