@@ -82,6 +82,18 @@ def test_accepting_a_lesion_starts_the_next_with_a_name_and_colour(
     assert person.listed_clicks == [(FIRST, "fg")]
 
 
+def test_an_object_without_a_mask_asks_for_a_click_in_it(person: Person) -> None:
+    hint = person.role("no-clicks")
+    expect(hint).to_contain_text("where the mask misses")
+    expect(person.role("status")).to_contain_text("first mask")
+    person.role("new-object").click()
+    expect_active(person, 2)
+    expect(hint).to_contain_text("Click inside")
+    person.click_voxel("axial", SECOND, SHAPE)
+    person.expect_clicks(1)
+    expect(hint).to_be_hidden()
+
+
 def test_objects_do_not_look_like_background_clicks(person: Person) -> None:
     offered = person.role("object-colours").locator("option")
     assert offered.all_text_contents() == list(PALETTE)

@@ -6,6 +6,12 @@ const CONNECTION_SENTENCES = {
   login: "The server wants you to log in again: do that in a new tab, and this page goes on.",
 };
 
+// What to do with an object that has no clicks yet.
+const HINTS = {
+  empty: "Click inside what you want to outline.",
+  begun: "Foreground where the mask misses, background where it spills.",
+};
+
 class Panel {
   // find(role): the element of that role. commands: see viewer.js.
   constructor(find, commands) {
@@ -50,6 +56,7 @@ class Panel {
     const active = answer.objects.find(({ id }) => id === answer.active);
     this.find("reset").disabled = !active.changed;
     this.find("accept").disabled = active.millilitres === 0;
+    this.say("no-clicks", active.millilitres === 0 ? HINTS.empty : HINTS.begun);
     this.find("save").disabled = false;
     this.find("model").value = answer.model;
   }
@@ -110,7 +117,10 @@ function statusOf({ answered, pending }) {
   if (pending.length > 0) return "answering…";
   const seconds = answered.seconds < 10 ? answered.seconds.toFixed(2) : answered.seconds.toFixed(0);
   const count = answered.clicks.length;
-  if (answered.seq === 1 && count === 0) return "first mask · ready in " + seconds + " s";
+  if (answered.seq === 1 && count === 0) {
+    const empty = answered.objects.every(({ millilitres }) => millilitres === 0);
+    return (empty ? "no mask yet" : "first mask") + " · ready in " + seconds + " s";
+  }
   return count + (count === 1 ? " click" : " clicks") + " · answered in " + seconds + " s";
 }
 
