@@ -117,8 +117,9 @@ class OtherObjectsConfig(Section):
     """
 
     share: Share = 0.0
-    """Share of such samples. The network then learns that a click may mean anything, not only the
-    kind of lesion that the data show."""
+    """Share of such samples, among those with more than one round. The network then learns that a
+    click may mean anything, not only the kind of lesion that the data show. What is learned of the
+    answer without a click (``loss.first_mask``) is the same."""
     implanted_share: Share = 0.6
     """Share of these objects that are set into the scan; the others are parts of it."""
     radius_mm: ExtentRange = (5.0, 40.0)

@@ -71,8 +71,9 @@ class StoredCases(list[PreparedCase]):
 class TrainingSamples(Dataset[dict[str, Tensor]]):
     """Random augmented crops; the same key always gives the same sample.
 
-    A sample holds ``image`` ``(1, I, J, K)`` (normalised), ``lesion`` ``(1, I, J, K)`` (0 or 1),
-    ``spacing`` ``(3,)`` in mm and ``key`` ``(3,)``.
+    A sample holds ``image`` ``(1, I, J, K)`` (normalised), ``lesion`` and ``target`` of the same
+    shape (0 or 1), ``spacing`` ``(3,)`` in mm and ``key`` ``(3,)``. The target is what clicks are
+    to outline: the lesion, or another object in its place.
 
     An MR scan is changed whole, then normalised as the app normalises it, then cropped. CT
     intensities mean the same everywhere and have a fixed scale, so that only the block around the
@@ -101,13 +102,15 @@ class TrainingSamples(Dataset[dict[str, Tensor]]):
                 image, lesion = self._changed_block(case, rng)
             else:
                 image, lesion = self._changed_whole(case, rng)
+            target = lesion
             if rng.random() < self.config.other_objects.share:
-                image, lesion = with_another_object(
+                image, lesion, target = with_another_object(
                     image, lesion, case.spacing.tolist(), self.config.other_objects, rng
                 )
         return {
             "image": image[None],
             "lesion": lesion[None].float(),
+            "target": target[None].float(),
             "spacing": case.spacing,
             "key": torch.tensor(numbers[1:]),
         }

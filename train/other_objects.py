@@ -46,35 +46,38 @@ def with_another_object(
     spacing: Sequence[float],
     config: OtherObjectsConfig,
     rng: np.random.Generator,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """A crop in which something else is to be outlined.
 
     Args:
         image: Normalised intensities ``(I, J, K)``.
-        lesion: Ground truth ``(I, J, K)`` bool; it stays in the image.
+        lesion: Ground truth ``(I, J, K)`` bool.
         spacing: Voxel size.
         config: Kinds and sizes.
         rng: Source of every choice.
 
     Returns:
-        Image and ground truth; as given where no place was found.
+        Image, what is left of the lesion in it, and the object to outline; image and lesion as
+        given, and the lesion as the object, where no place was found.
     """
     before = image.numpy()
     i, j, k = spacing
     step: Spacing = (i, j, k)
     body = before > before.mean()
     if not body.any():
-        return image, lesion
+        return image, lesion, lesion
     implanted = rng.random() < config.implanted_share
     for _ in range(ATTEMPTS):
         radius = float(np.exp(rng.uniform(*np.log(config.radius_mm))))
         if implanted:
-            changed, found = _implanted(before, body, step, radius, config, rng)
+            changed, found, covered = _implanted(before, body, step, radius, config, rng)
         else:
-            changed, found = before, _part_alike(before, body, step, radius, rng)
+            found = _part_alike(before, body, step, radius, rng)
+            changed, covered = before, np.zeros_like(found)
         if found.sum() >= max(LEAST_VOXELS, LEAST_ML * 1000 / np.prod(step)):
-            return torch.from_numpy(changed), torch.from_numpy(found)
-    return image, lesion
+            left = lesion & ~torch.from_numpy(covered)
+            return torch.from_numpy(changed), left, torch.from_numpy(found)
+    return image, lesion, lesion
 
 
 def _part_alike(
@@ -101,14 +104,18 @@ def _implanted(
     radius: float,
     config: OtherObjectsConfig,
     rng: np.random.Generator,
-) -> tuple[Image, Mask]:
-    """Set one or more blobs of one kind into the body; the first is the one to outline."""
+) -> tuple[Image, Mask, Mask]:
+    """Set one or more blobs of one kind into the body; the first is the one to outline.
+
+    Returns:
+        Image, the first blob, and all of them; nothing of both where it found no room.
+    """
     shift = float(rng.uniform(*config.contrast)) * (1 if rng.random() < 0.5 else -1)
     border_mm = float(rng.uniform(0, 2.5))
     texture, wavelength = float(rng.uniform(0, 0.4)), float(rng.uniform(4, 20))
     core = float(rng.uniform(-1, 1)) if rng.random() < 0.3 else 1.0
     noise = image - ndimage.gaussian_filter(image, [2.0 / step for step in spacing])
-    changed, target = image.copy(), np.zeros_like(body)
+    changed, target, covered = image.copy(), np.zeros_like(body), np.zeros_like(body)
     for number in range(1 + int(rng.integers(TWINS + 1))):
         size = radius if number == 0 else radius * float(rng.uniform(0.5, 1.5))
         blob = draw_blob(size, spacing, float(rng.uniform(0.1, 0.45)), rng)
@@ -116,7 +123,7 @@ def _implanted(
         placed = _placed(blob, room, rng) if room.any() else room
         if placed.sum() < LEAST_KEPT * blob.sum():
             if number == 0:
-                return image, target
+                return image, target, covered
             continue
         depth = ndimage.distance_transform_edt(placed, sampling=spacing)
         profile = np.where(depth > 0.5 * depth.max(), core, 1.0)
@@ -127,9 +134,10 @@ def _implanted(
         if border_mm > 0.5:
             opacity = ndimage.gaussian_filter(opacity, [border_mm / step for step in spacing])
         changed += opacity * (inside.astype(np.float32) - changed)
+        covered |= placed
         if number == 0:
             target = placed
-    return changed, target
+    return changed, target, covered
 
 
 def _placed(blob: Mask, room: Mask, rng: np.random.Generator) -> Mask:

@@ -46,7 +46,7 @@ def relabelled_batch(
     """The ground truth that a training step clicks towards and learns.
 
     A single round is learned from the true lesion: its clicks do not follow errors, so nothing
-    would tell of a change.
+    would tell of a change, or of another object.
 
     Args:
         batch: Collated samples of :class:`train.dataset.TrainingSamples`.
@@ -57,15 +57,17 @@ def relabelled_batch(
     Returns:
         ``(N, 1, I, J, K)``, 0 or 1.
     """
-    if rounds == 1 or config.share == 0:
+    if rounds == 1:
         return batch["lesion"]
-    target = batch["lesion"].clone()
+    if config.share == 0:
+        return batch["target"]
+    target = batch["target"].clone()
     for sample, seed in enumerate(seeds):
         rng = np.random.default_rng((*seed, STREAM))
         if rng.random() < config.share:
             i, j, k = batch["spacing"][sample].tolist()
-            image, lesion = (batch[name][sample, 0].cpu().numpy() for name in ("image", "lesion"))
-            changed = relabelled(image, lesion > 0, (i, j, k), config, rng)
+            image, before = (batch[name][sample, 0].cpu().numpy() for name in ("image", "target"))
+            changed = relabelled(image, before > 0, (i, j, k), config, rng)
             target[sample, 0] = torch.from_numpy(changed)
     return target
 

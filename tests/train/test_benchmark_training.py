@@ -59,6 +59,7 @@ def batch() -> dict[str, torch.Tensor]:
     return {
         "image": lesion + 0.3 * noise,
         "lesion": lesion,
+        "target": lesion,
         "spacing": torch.full((2, 3), 5.0),
         "key": torch.tensor([[0, 0, 0], [0, 1, 0]]),
     }

@@ -39,6 +39,7 @@ def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
 def test_a_sample_has_the_documented_shapes_and_values(cases: StoredCases) -> None:
     sample = TrainingSamples(cases, CONFIG)[SampleKey(4, 2, 1)]
     assert sample["image"].shape == sample["lesion"].shape == (1, 16, 16, 16)
+    assert torch.equal(sample["target"], sample["lesion"])
     assert sample["image"].dtype == sample["lesion"].dtype == torch.float32
     assert set(sample["lesion"].unique().tolist()) <= {0.0, 1.0}
     assert torch.equal(sample["spacing"], cases[2].spacing)

@@ -12,9 +12,10 @@ from scipy import ndimage
 from torch import Tensor
 
 from tests.train.small_experiment import prepared_cases, small_config
-from train.config import OtherObjectsConfig
+from train.config import OtherObjectsConfig, RelabellingConfig
 from train.dataset import SampleKey, TrainingSamples
 from train.other_objects import LEAST_ML, LEAST_VOXELS, with_another_object
+from train.relabelling import relabelled_batch
 
 SHAPE = (48, 48, 24)
 SPACING = (2.0, 2.0, 3.0)
@@ -38,10 +39,11 @@ def lesion() -> Tensor:
 
 
 def drawn(config: OtherObjectsConfig, count: int = 12) -> list[tuple[Tensor, npt.NDArray[Any]]]:
+    """Images and objects of several choices."""
     found = []
     for seed in range(count):
         rng = np.random.default_rng(seed)
-        image, target = with_another_object(scan(), lesion(), SPACING, config, rng)
+        image, _, target = with_another_object(scan(), lesion(), SPACING, config, rng)
         found.append((image, target.numpy()))
     return found
 
@@ -95,9 +97,25 @@ def test_the_same_choices_give_the_same_object_and_others_another(
 def test_a_scan_without_contrast_keeps_its_lesion() -> None:
     flat = torch.zeros(SHAPE)
     rng = np.random.default_rng(0)
-    image, target = with_another_object(flat, lesion(), SPACING, PARTS, rng)
+    image, left, target = with_another_object(flat, lesion(), SPACING, PARTS, rng)
     assert torch.equal(image, flat)
+    assert torch.equal(left, lesion())
     assert torch.equal(target, lesion())
+
+
+def test_the_lesion_stays_where_no_blob_covers_it() -> None:
+    covered = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        image, left, target = with_another_object(scan(), lesion(), SPACING, BLOBS, rng)
+        assert not (left & target).any()
+        assert torch.equal(left & lesion(), left)
+        gone = lesion() & ~left
+        assert bool(((image - scan()).abs()[gone] > 0).all())
+        covered += bool(gone.any())
+    assert 0 < covered < 40
+    rng = np.random.default_rng(0)
+    assert torch.equal(with_another_object(scan(), lesion(), SPACING, PARTS, rng)[1], lesion())
 
 
 def test_what_is_given_stays_as_it_is() -> None:
@@ -114,8 +132,18 @@ def test_only_a_share_of_samples_is_changed_and_the_others_are_as_without() -> N
         cases, small_config(other_objects={"share": 0.5, "radius_mm": [20, 30]})
     )
     keys = [SampleKey(0, case, repeat) for case in range(2) for repeat in range(10)]
-    same = [torch.equal(plain[key]["lesion"], mixed[key]["lesion"]) for key in keys]
+    same = [torch.equal(mixed[key]["target"], mixed[key]["lesion"]) for key in keys]
     assert 4 <= sum(same) <= 16
     for key, unchanged in zip(keys, same, strict=True):
         if unchanged:
-            assert torch.equal(plain[key]["image"], mixed[key]["image"])
+            assert all(torch.equal(plain[key][part], mixed[key][part]) for part in plain[key])
+
+
+def test_clicks_ask_for_the_other_object_and_the_first_mask_for_the_lesion() -> None:
+    lesions = lesion()[None, None].float()
+    target = torch.zeros_like(lesions)
+    target[..., 30:36, 30:36, 8:12] = 1
+    batch = {"lesion": lesions, "target": target}
+    for rounds, wanted in ((1, lesions), (2, target)):
+        got = relabelled_batch(batch, rounds, [(0, 0, 0, 0)], RelabellingConfig())
+        assert torch.equal(got, wanted)

@@ -42,6 +42,7 @@ def batch() -> dict[str, Tensor]:
     return {
         "image": torch.from_numpy(scan())[None, None].repeat(2, 1, 1, 1, 1),
         "lesion": torch.from_numpy(lesion())[None, None].float().repeat(2, 1, 1, 1, 1),
+        "target": torch.from_numpy(lesion())[None, None].float().repeat(2, 1, 1, 1, 1),
         "spacing": torch.tensor([SPACING, SPACING]),
         "key": torch.tensor([[0, 0, 0], [0, 1, 0]]),
     }

@@ -45,6 +45,7 @@ def batch() -> dict[str, Tensor]:
     return {
         "image": scans(),
         "lesion": lesions(),
+        "target": lesions(),
         "spacing": SPACING,
         "key": torch.tensor([[0, 0, 0], [0, 1, 0]]),
     }
@@ -274,7 +275,9 @@ def test_the_number_of_rounds_follows_from_the_step(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(steps, "simulate_rounds", count)
     step = TrainingStep(net, config)
-    small = batch() | {name: batch()[name][..., :16, :16, :] for name in ("image", "lesion")}
+    small = batch() | {
+        name: batch()[name][..., :16, :16, :] for name in ("image", "lesion", "target")
+    }
     with torch.no_grad():
         for number in range(16):
             step(small, "interactive", number, 0.3)

@@ -149,14 +149,14 @@ class ClickNetworkStep(nn.Module):
         """Eq. 11 after a random number of simulated rounds, each a full forward pass."""
         settings, rounds = self.config.loss, rounds_of_step(self.config, step)
         seeds = [(self.config.seed, *key) for key in batch["key"].tolist()]
-        lesion = relabelled_batch(batch, rounds, seeds, self.config.relabelling)
+        target = relabelled_batch(batch, rounds, seeds, self.config.relabelling)
         state = play_rounds(
-            lambda rounds: self._answer(batch, rounds), lesion, batch["spacing"],
+            lambda rounds: self._answer(batch, rounds), target, batch["spacing"],
             self.config.clicks, rounds, seeds,
         )  # fmt: skip
         logits = self._answer(batch, state).float()
-        weights = batch_focus_weights(state.clicks, lesion, batch["spacing"], settings.focus_lambda)
-        loss = combined_loss(logits, lesion, weights, mu, settings)
+        weights = batch_focus_weights(state.clicks, target, batch["spacing"], settings.focus_lambda)
+        loss = combined_loss(logits, target, weights, mu, settings)
         if settings.click_weight > 0:
             loss = loss + settings.click_weight * click_loss(logits, state.clicks)
         return loss

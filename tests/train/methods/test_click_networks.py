@@ -147,7 +147,10 @@ def test_a_batch_is_learned_from_after_rounds_of_clicks(monkeypatch: pytest.Monk
     monkeypatch.setattr(type(net), "forward", spy)
     lesion = torch.zeros(1, 1, *SHAPE)
     lesion[..., 8:20, 8:20, 4:10] = 1
-    batch = {"image": scan(), "lesion": lesion, "spacing": SPACING, "key": torch.zeros(1, 3).long()}
+    batch = {
+        "image": scan(), "lesion": lesion, "target": lesion, "spacing": SPACING,
+        "key": torch.zeros(1, 3).long(),
+    }  # fmt: skip
     loss = training_step(net, config)(batch, "interactive", 0, 0.3)
     loss.backward()
     assert len(seen) == 3
