@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from caiseg import Volume
@@ -15,19 +17,23 @@ Finer scans lose nothing that the network was trained to see; coarser ones lack 
 """
 
 
-def reservations(volume: Volume, preprocessing: PreprocessingConfig) -> list[str]:
+def reservations(
+    volume: Volume, preprocessing: PreprocessingConfig, offered: Mapping[str, str]
+) -> list[str]:
     """What speaks against using a checkpoint on a scan, one sentence each.
 
     Args:
         volume: The scan.
         preprocessing: The checkpoint's own description of its input.
+        offered: Names of the checkpoints to choose from, and the modality of each in words.
     """
     found = []
     looks = modality_of(volume.data)
     if looks is not None and preprocessing.modality not in ("any", looks):
+        fitting = [name for name, modality in offered.items() if looks in modality.split()]
         found.append(
             f"This scan looks like {looks}, but the model was trained on {preprocessing.modality}: "
-            "its masks will be poor; choose another model."
+            f"its masks will be poor; choose {' or '.join(fitting) or 'another model'}."
         )
     ratios = np.array(volume.spacing) / np.array(preprocessing.spacing)
     if ratios.max() > MAX_COARSER or ratios.min() < 1 / MAX_FINER:

@@ -212,7 +212,7 @@ class Work:
             resident=resident,
             identity=ScanReference.of(volume),
             checkpoint_hash=predictor.checkpoint_hash,
-            reservations=reservations(volume, predictor.preprocessing),
+            reservations=self._reservations(volume, predictor),
         )
         self._store.put(key, scan)
         yield replies.answer(scan, time.perf_counter() - started)
@@ -224,7 +224,7 @@ class Work:
         resident = yield from self._encoded(predictor, volume, view)
         yield replies.working("Answering the clicks again")
         scan.session.replay(self._network.answering(predictor, resident))
-        _use(scan, model, predictor, resident)
+        self._use(scan, model, predictor, resident)
         yield replies.answer(scan, time.perf_counter() - started)
 
     def _resume(self, scan: OpenScan, document: SessionFile, view: View) -> Updates:
@@ -241,7 +241,7 @@ class Work:
         yield replies.working("Answering the clicks again")
         segment = self._network.answering(predictor, resident)
         scan.session = _session(document, predictor, segment, resident.volume)
-        _use(scan, model, predictor, resident)
+        self._use(scan, model, predictor, resident)
         yield replies.answer(scan, time.perf_counter() - started)
 
     def _resident(
@@ -253,6 +253,19 @@ class Work:
             yield replies.working("Reading the scan again")
             scan.resident = yield from self._encoded(predictor, scan.source.load(), view)
         return predictor, scan.resident
+
+    def _use(
+        self, scan: OpenScan, model: str, predictor: CAISegPredictor, resident: ResidentScan
+    ) -> None:
+        scan.resident = resident
+        scan.model = model
+        scan.checkpoint_hash = predictor.checkpoint_hash
+        scan.reservations = self._reservations(resident.volume, predictor)
+        scan.answers += 1
+
+    def _reservations(self, volume: Volume, predictor: CAISegPredictor) -> list[str]:
+        offered = {card["name"]: card["modality"] for card in self._models.cards}
+        return reservations(volume, predictor.preprocessing, offered)
 
     def _encoded(
         self, predictor: CAISegPredictor, volume: Volume, view: View
@@ -267,14 +280,6 @@ def _required(scan: OpenScan | None) -> OpenScan:
     if scan is None:
         raise NoScanOpen
     return scan
-
-
-def _use(scan: OpenScan, model: str, predictor: CAISegPredictor, resident: ResidentScan) -> None:
-    scan.resident = resident
-    scan.model = model
-    scan.checkpoint_hash = predictor.checkpoint_hash
-    scan.reservations = reservations(resident.volume, predictor.preprocessing)
-    scan.answers += 1
 
 
 def _session(
