@@ -65,7 +65,7 @@ def later_round(
         if rng.random() < config.centre_share:
             place = innermost_voxel(component, spacing)
         else:
-            place = _random_voxel(component, rng)
+            place = random_voxel(component, rng)
         clicks.append(_labelled(place, box, lesion))
         if largest_only:
             break
@@ -89,7 +89,7 @@ def next_click(prediction: Mask, lesion: Mask, spacing: Spacing) -> Click | None
 def next_random_click(prediction: Mask, lesion: Mask, rng: np.random.Generator) -> Click | None:
     """The paper's validation click: a random voxel of the largest error component."""
     for component, box in error_components(prediction, lesion):
-        return _labelled(_random_voxel(component, rng), box, lesion)
+        return _labelled(random_voxel(component, rng), box, lesion)
     return None
 
 
@@ -119,7 +119,8 @@ def innermost_voxel(component: Mask, spacing: Spacing) -> tuple[int, int, int]:
     return int(i), int(j), int(k)
 
 
-def _random_voxel(mask: Mask, rng: np.random.Generator) -> tuple[int, int, int]:
+def random_voxel(mask: Mask, rng: np.random.Generator) -> tuple[int, int, int]:
+    """Index of any voxel of a mask that has some."""
     places = np.flatnonzero(mask)
     i, j, k = np.unravel_index(int(places[rng.integers(len(places))]), mask.shape)
     return int(i), int(j), int(k)

@@ -21,11 +21,10 @@ from torch import Tensor
 
 from caiseg.synthetic.lesions import draw_blob
 from caiseg.synthetic.noise import smooth_noise
+from train.click_simulation import Mask, Spacing, random_voxel
 from train.config import OtherObjectsConfig
 
 Image = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
-Spacing = tuple[float, float, float]
 
 ATTEMPTS = 5
 """Places tried before the lesion stays what is outlined."""
@@ -84,7 +83,7 @@ def _part_alike(
     image: Image, body: Mask, spacing: Spacing, radius: float, rng: np.random.Generator
 ) -> Mask:
     """What is connected with a random voxel, about as bright and not too far away."""
-    seed = _random_voxel(body, rng)
+    seed = random_voxel(body, rng)
     squares = [
         ((np.arange(size) - index) * step / radius) ** 2
         for size, index, step in zip(image.shape, seed, spacing, strict=True)
@@ -142,7 +141,7 @@ def _implanted(
 
 def _placed(blob: Mask, room: Mask, rng: np.random.Generator) -> Mask:
     """A blob round a random voxel of the room, as far as it lies there in one piece."""
-    seed = _random_voxel(room, rng)
+    seed = random_voxel(room, rng)
     placed = np.zeros_like(room)
     here, part = [], []
     for index, size, whole in zip(seed, blob.shape, room.shape, strict=True):
@@ -159,9 +158,3 @@ def _placed(blob: Mask, room: Mask, rng: np.random.Generator) -> Mask:
 def _beside(mask: Mask) -> Mask:
     grown: Mask = ndimage.binary_dilation(mask, iterations=3)
     return grown
-
-
-def _random_voxel(mask: Mask, rng: np.random.Generator) -> tuple[int, int, int]:
-    places = np.flatnonzero(mask)
-    i, j, k = np.unravel_index(int(places[rng.integers(len(places))]), mask.shape)
-    return int(i), int(j), int(k)

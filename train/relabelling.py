@@ -20,7 +20,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from train.click_simulation import NEIGHBOURS_26, Mask, Spacing
+from train.click_simulation import NEIGHBOURS_26, Mask, Spacing, random_voxel
 from train.config import RelabellingConfig
 
 Image = npt.NDArray[np.float32]
@@ -125,13 +125,13 @@ def _region_alike(
     adds = bool(rng.random() < 0.5)
     places = _mistakable(image, lesion) if adds else lesion
     if adds and rng.random() < NEAR_SHARE:
-        box = _box(_random_voxel(lesion, rng), lesion.shape, spacing, radius)
+        box = _box(random_voxel(lesion, rng), lesion.shape, spacing, radius)
         near = np.zeros_like(lesion)
         near[box] = places[box]
         places = near if near.any() else places
     if not places.any():
         return lesion
-    seed = _random_voxel(places, rng)
+    seed = random_voxel(places, rng)
     box = _box(seed, lesion.shape, spacing, radius)
     smooth = ndimage.gaussian_filter(image[box], [2.0 / step for step in spacing])
     centre = tuple(index - part.start for index, part in zip(seed, box, strict=True))
@@ -151,7 +151,7 @@ def _stretch_of_rim(
     """Move the outline near a random voxel of it, outwards or inwards."""
     adds = bool(rng.random() < 0.5)
     rim = lesion & ~ndimage.binary_erosion(lesion)
-    seed = _random_voxel(rim, rng)
+    seed = random_voxel(rim, rng)
     box = _box(seed, lesion.shape, spacing, radius)
     side = ~lesion[box] if adds else lesion[box]
     if side.all():
@@ -253,9 +253,3 @@ def _around(lesion: Mask, spacing: Spacing, margin: float) -> Box:
         for part, step in zip(found, spacing, strict=True)
     )
     return i, j, k
-
-
-def _random_voxel(mask: Mask, rng: np.random.Generator) -> tuple[int, ...]:
-    places = np.flatnonzero(mask)
-    place = np.unravel_index(int(places[rng.integers(len(places))]), mask.shape)
-    return tuple(int(index) for index in place)
