@@ -12,6 +12,7 @@ passed in.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,10 @@ LEAST_KEPT = 0.5
 ALIKE = (0.25, 0.8)
 """How far a part that looks alike may differ from the voxel it starts at, in normalised
 intensities."""
+NOISE_MM = 2.0
+"""What varies over less is noise, and goes on inside an object that is set in."""
+SHARP_MM = 0.5
+"""A border that fades over less is as sharp as the voxels show it."""
 TWINS = 2
 """Most blobs of the same kind that are set in beside the one to outline: a click means its own."""
 
@@ -96,6 +101,27 @@ def _part_alike(
     return part
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What blobs of one kind look like, in normalised intensities and mm."""
+
+    shift: float
+    border: float
+    texture: float
+    wavelength: float
+    core: float
+
+    @classmethod
+    def draw(cls, config: OtherObjectsConfig, rng: np.random.Generator) -> _Look:
+        return cls(
+            shift=float(rng.uniform(*config.contrast)) * (1 if rng.random() < 0.5 else -1),
+            border=float(rng.uniform(0, 2.5)),
+            texture=float(rng.uniform(0, 0.4)),
+            wavelength=float(rng.uniform(4, 20)),
+            core=float(rng.uniform(-1, 1)) if rng.random() < 0.3 else 1.0,
+        )
+
+
 def _implanted(
     image: Image,
     body: Mask,
@@ -109,34 +135,41 @@ def _implanted(
     Returns:
         Image, the first blob, and all of them; nothing of both where it found no room.
     """
-    shift = float(rng.uniform(*config.contrast)) * (1 if rng.random() < 0.5 else -1)
-    border_mm = float(rng.uniform(0, 2.5))
-    texture, wavelength = float(rng.uniform(0, 0.4)), float(rng.uniform(4, 20))
-    core = float(rng.uniform(-1, 1)) if rng.random() < 0.3 else 1.0
-    noise = image - ndimage.gaussian_filter(image, [2.0 / step for step in spacing])
+    look = _Look.draw(config, rng)
     changed, target, covered = image.copy(), np.zeros_like(body), np.zeros_like(body)
     for number in range(1 + int(rng.integers(TWINS + 1))):
         size = radius if number == 0 else radius * float(rng.uniform(0.5, 1.5))
         blob = draw_blob(size, spacing, float(rng.uniform(0.1, 0.45)), rng)
         room = body & ~_beside(target)
         placed = _placed(blob, room, rng) if room.any() else room
-        if placed.sum() < LEAST_KEPT * blob.sum():
+        if placed.sum() >= LEAST_KEPT * blob.sum():
+            _paint(changed, image, placed, look, spacing, rng)
+            covered |= placed
             if number == 0:
-                return image, target, covered
-            continue
-        depth = ndimage.distance_transform_edt(placed, sampling=spacing)
-        profile = np.where(depth > 0.5 * depth.max(), core, 1.0)
-        grain = smooth_noise(rng, image.shape, spacing, wavelength)
-        around = float(np.median(image[placed]))
-        inside = around + shift * (profile + texture * grain) + noise
-        opacity = placed.astype(np.float32)
-        if border_mm > 0.5:
-            opacity = ndimage.gaussian_filter(opacity, [border_mm / step for step in spacing])
-        changed += opacity * (inside.astype(np.float32) - changed)
-        covered |= placed
-        if number == 0:
-            target = placed
+                target = placed
+        elif number == 0:
+            break
     return changed, target, covered
+
+
+def _paint(
+    changed: Image,
+    image: Image,
+    blob: Mask,
+    look: _Look,
+    spacing: Spacing,
+    rng: np.random.Generator,
+) -> None:
+    """Give a blob its intensities: a shift from what lay there, a texture, and the scan's noise."""
+    depth = ndimage.distance_transform_edt(blob, sampling=spacing)
+    profile = np.where(depth > 0.5 * depth.max(), look.core, 1.0)
+    grain = smooth_noise(rng, image.shape, spacing, look.wavelength)
+    noise = image - ndimage.gaussian_filter(image, [NOISE_MM / step for step in spacing])
+    inside = np.median(image[blob]) + look.shift * (profile + look.texture * grain) + noise
+    opacity = blob.astype(np.float32)
+    if look.border > SHARP_MM:
+        opacity = ndimage.gaussian_filter(opacity, [look.border / step for step in spacing])
+    changed += opacity * (inside.astype(np.float32) - changed)
 
 
 def _placed(blob: Mask, room: Mask, rng: np.random.Generator) -> Mask:
