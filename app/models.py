@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,9 @@ class ModelShelf:
         """Names of the checkpoints, the one to start with first."""
         return list(self._paths)
 
-    @property
+    @cached_property
     def cards(self) -> list[dict[str, Any]]:
-        """What the checkpoints say about themselves, in the order of :attr:`names`.
+        """What the checkpoints say about themselves, in the order of :attr:`names`; read once.
 
         Raises:
             InvalidInput: One of the files is no checkpoint.

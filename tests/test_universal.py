@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -14,6 +13,7 @@ from scipy import ndimage
 from caiseg import CAISegPredictor, Volume, load_volume
 from caiseg.synthetic.lesions import draw_blob
 from train.click_simulation import next_click
+from train.evaluation.metrics import dice_score
 
 SHAPE = (120, 100, 40)
 SPACING = (1.6, 1.6, 3.0)
@@ -60,10 +60,6 @@ def body(folder: Path, modality: str) -> tuple[Volume, dict[str, Mask]]:
     return load_volume(path), growths
 
 
-def dice(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
-    return float(2 * np.sum(one & other) / (one.sum() + other.sum()))
-
-
 @pytest.mark.parametrize("modality", list(TISSUES))
 def test_two_clicks_outline_the_growth_that_they_mean_and_no_other(
     predictor: CAISegPredictor, tmp_path: Path, modality: str
@@ -79,6 +75,6 @@ def test_two_clicks_outline_the_growth_that_they_mean_and_no_other(
             assert click is not None
             clicks.append(click)
             mask = predictor.segment(scan, clicks, mask).mask
-        assert dice(mask, growth) > 0.7
+        assert dice_score(mask, growth) > 0.7
         (another,) = growths.keys() - {name}
         assert mask[growths[another]].mean() < 0.02

@@ -20,7 +20,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from caiseg.synthetic.lesions import draw_blob
+from caiseg.synthetic.lesions import draw_blob, grow_at
 from caiseg.synthetic.noise import smooth_noise
 from train.click_simulation import Mask, Spacing, random_voxel
 from train.config import OtherObjectsConfig
@@ -174,17 +174,9 @@ def _paint(
 
 def _placed(blob: Mask, room: Mask, rng: np.random.Generator) -> Mask:
     """A blob round a random voxel of the room, as far as it lies there in one piece."""
-    seed = random_voxel(room, rng)
+    grown = grow_at(random_voxel(room, rng), blob, room)
     placed = np.zeros_like(room)
-    here, part = [], []
-    for index, size, whole in zip(seed, blob.shape, room.shape, strict=True):
-        start = index - size // 2
-        here.append(slice(max(start, 0), min(start + size, whole)))
-        part.append(slice(max(-start, 0), max(-start, 0) + here[-1].stop - here[-1].start))
-    placed[tuple(here)] = blob[tuple(part)] & room[tuple(here)]
-    labelled, count = ndimage.label(placed)
-    if count > 1:
-        placed = labelled == 1 + int(np.bincount(labelled.ravel())[1:].argmax())
+    placed[grown.window] = grown.mask
     return placed
 
 

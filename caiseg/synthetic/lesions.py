@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from caiseg.errors import InvalidInput
@@ -82,7 +82,7 @@ def _place_lesion(
     shapes = _draw_shapes(config, rng)
     for _ in range(_ATTEMPTS if len(candidates) else 0):
         shape = next(shapes)
-        lesion = _grow_at(rng.choice(candidates), shape, room, slice_averaging)
+        lesion = grow_at(rng.choice(candidates), shape, room, slice_averaging)
         if lesion.mask.sum() < _LEAST_KEPT * shape.sum():
             continue
         in_scan = average_slices(lesion.mask, slice_averaging) >= 0.5
@@ -91,9 +91,16 @@ def _place_lesion(
     return None
 
 
-def _grow_at(centre: NDArray[np.intp], shape: Mask, room: Mask, slice_averaging: int) -> Lesion:
-    """Put a shape's middle at a voxel and keep its largest part that lies in the room."""
-    start = centre - np.asarray(shape.shape) // 2
+def grow_at(centre: ArrayLike, shape: Mask, room: Mask, slice_averaging: int = 1) -> Lesion:
+    """Put a shape's middle at a voxel and keep its largest part that lies in the room.
+
+    Args:
+        centre: The voxel ``(i, j, k)``.
+        shape: Bool, in a box of its own.
+        room: Where it may lie, bool ``(I, J, K)``.
+        slice_averaging: See :func:`place_lesions`.
+    """
+    start = np.asarray(centre) - np.asarray(shape.shape) // 2
     stop = start + shape.shape
     low = np.maximum(start, 0)
     high = np.minimum(stop, room.shape)

@@ -94,6 +94,13 @@ def test_an_object_without_a_mask_asks_for_a_click_in_it(person: Person) -> None
     expect(hint).to_be_hidden()
 
 
+def test_a_scan_in_which_nothing_was_found_says_so(person: Person, tmp_path: Path) -> None:
+    dark = np.random.default_rng(0).integers(0, 90, SHAPE).astype(np.int16)
+    person.open_file(write_scan(tmp_path / "dark.nii.gz", dark, SPACING))
+    expect(person.role("status")).to_contain_text("no mask yet")
+    expect(person.role("no-clicks")).to_contain_text("Click inside")
+
+
 def test_objects_do_not_look_like_background_clicks(person: Person) -> None:
     offered = person.role("object-colours").locator("option")
     assert offered.all_text_contents() == list(PALETTE)

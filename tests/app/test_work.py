@@ -181,6 +181,14 @@ def test_the_voxels_of_a_header_cannot_be_put_elsewhere(
     assert [entry.name for entry in cache.iterdir()] == ["upload"]
 
 
+def test_a_checkpoint_that_goes_bad_later_spoils_no_card(tmp_path: Path) -> None:
+    path = write_small_checkpoint(tmp_path / "small.safetensors")
+    shelf = ModelShelf(tmp_path, "cpu")
+    before = shelf.cards
+    path.write_bytes(b"no checkpoint")
+    assert shelf.cards == before
+
+
 def test_a_card_says_what_the_checkpoint_says(tmp_path: Path, repository: Path) -> None:
     write_small_checkpoint(tmp_path / "small.safetensors")
     (card,) = ModelShelf(tmp_path, "cpu").cards
