@@ -57,6 +57,9 @@ class AugmentationConfig(Section):
     low_resolution: float = Field(1.0, ge=1, le=16)
     """Largest factor by which one axis, chosen at random, is sampled more coarsely and back; 1 as
     in the paper. Scanners differ in sharpness more than one source of scans shows."""
+    contrast: Share = 0.0
+    """Share of samples, whatever ``p``, that look as if another sequence or scanner had made them:
+    their intensities go through a random curve, see :mod:`train.contrast`. Not for CT."""
     skull_strip: Share = 0.0
     """Share of samples whose skull and scalp are taken away, whatever ``p``; MR scans of heads
     only, see :mod:`train.skull_strip`. Many collections of brains come stripped."""
@@ -298,6 +301,15 @@ class ExperimentConfig(Section):
         if self.augmentation.skull_strip > 0 and self.preprocessing.modality != "MR":
             raise ValueError(
                 "augmentation.skull_strip: is for MR scans of heads; set it to 0 for CT"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _contrast_varies_where_scanners_do(self) -> ExperimentConfig:
+        if self.augmentation.contrast > 0 and self.preprocessing.modality == "CT":
+            raise ValueError(
+                "augmentation.contrast: Hounsfield units mean the same everywhere; set it to 0 "
+                "for CT"
             )
         return self
 

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, Sampler
 
 from caiseg.preprocessing import normalise_intensities
 from train.config import AugmentationConfig, ExperimentConfig
+from train.contrast import with_another_contrast
 from train.crops import Window, choose_crop, cut, middle, random_crop, with_margin
 from train.other_objects import with_another_object
 from train.prepared import PreparedCase
@@ -124,6 +125,9 @@ class TrainingSamples(Dataset[dict[str, Tensor]]):
         if stripped > 0 and rng.random() < stripped:
             case = _skull_stripped(case)
         image, lesion = self._changed(case, (i, j, k))
+        other = self.config.augmentation.contrast
+        if other > 0 and rng.random() < other:
+            image = with_another_contrast(image, rng)
         image = normalise_intensities(image, self.config.preprocessing.modality)
         return random_crop(image, lesion, data, rng)
 

@@ -184,6 +184,11 @@ def test_more_frozen_epochs_than_there_are_are_refused() -> None:
     assert "frozen_epochs is 3" in sentence
 
 
+def test_another_contrast_of_ct_is_refused() -> None:
+    sentence = refusal("soft_tissue_ct", "augmentation.contrast=0.3")
+    assert "augmentation.contrast: Hounsfield units mean the same everywhere" in sentence
+
+
 def test_a_skull_strip_of_ct_is_refused() -> None:
     sentence = refusal("soft_tissue_ct", "augmentation.skull_strip=0.5")
     assert "augmentation.skull_strip: is for MR scans of heads" in sentence
