@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 Box = tuple[slice, slice, slice]
 
@@ -67,17 +65,6 @@ def relative(box: Box, part: Box) -> Box:
         for inner, outer in zip(box, part, strict=True)
     )
     return i, j, k
-
-
-def sparse_zeros(
-    shape: Sequence[int],
-    device: torch.device,
-    dtype: type[np.float32 | np.int64 | np.bool_] = np.float32,
-) -> Tensor:
-    """Zeros of which a few boxes will be written to; on the CPU no others claim memory."""
-    # PyTorch writes its zeros itself; NumPy asks the system for memory that is 0 when first read.
-    zeros = torch.from_numpy(np.zeros(tuple(shape), dtype=dtype))
-    return zeros if device.type == "cpu" else torch.zeros_like(zeros, device=device)
 
 
 def occupied(mask: npt.NDArray[np.bool_]) -> Box | None:

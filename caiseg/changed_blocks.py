@@ -85,7 +85,7 @@ class BlockwiseLastStage:
         for some in blocks.split(_BLOCKS_RAISED_AT_ONCE) if len(blocks) else ():
             raised = _Raised(self.stage, self.stride, scan.features, adjustment, some)
             for whole in _groups(some):
-                places, inside = _places(logits.shape, whole, [0] * 3, (1, 1, 1))
+                places, inside = _places(logits.shape, whole)
                 answer = self._merge(raised.around(whole), _rows(scan.share, places))
                 if inside is None:
                     flat[places.flatten()] = answer
@@ -131,10 +131,23 @@ class _Raised:
         self._stride, self._margin = stride, stage.margin
         self._grid = features.shape[2:]
         halo = [-(-stage.margin // step) for step in stride]
-        places, _ = _places(self._grid, blocks, halo, stride)
-        used = torch.zeros(self._grid.numel(), dtype=torch.bool, device=blocks.device)
-        used[places.flatten()] = True
-        cells = torch.nonzero(used).flatten()
+        along = [
+            _along(axis, length, blocks, margin, step)[0]
+            for axis, (length, margin, step) in enumerate(
+                zip(self._grid, halo, stride, strict=True)
+            )
+        ]
+        # Only the part of the grid that holds the blocks is looked through.
+        self._first = [int(cells.min()) for cells in along]
+        self._part = [
+            int(cells.max()) + 1 - first for cells, first in zip(along, self._first, strict=True)
+        ]
+        used = torch.zeros(self._part, dtype=torch.bool, device=blocks.device)
+        used[tuple(cells - first for cells, first in zip(along, self._first, strict=True))] = True
+        inside = torch.nonzero(used)
+        cells = torch.zeros((), dtype=torch.long, device=blocks.device)
+        for axis, length in enumerate(self._grid):
+            cells = cells * length + (inside[:, axis] + self._first[axis])
         moved = adjustment.add_to(_rows(features, cells), cells)
         up, _, activation = stage.merge.up
         layer = cast("nn.ConvTranspose3d", up)
@@ -144,8 +157,8 @@ class _Raised:
         raised = torch.addmm(bias, moved, weight.flatten(1)).view(-1, weight.shape[-1])
         self._voxels = cast("nn.PReLU", activation)(raised)
         # Where the voxels of a cell begin among those.
-        self._begin = torch.empty(len(used), dtype=torch.long, device=blocks.device)
-        self._begin[cells] = torch.arange(len(cells), device=blocks.device) * math.prod(stride)
+        self._begin = torch.empty(self._part, dtype=torch.long, device=blocks.device)
+        self._begin[used] = torch.arange(len(cells), device=blocks.device) * math.prod(stride)
 
     def around(self, blocks: Tensor) -> Tensor:
         """Blocks with the margin that the convolution reads, ``(n, b, b, b, base)``.
@@ -155,12 +168,13 @@ class _Raised:
         shape = [cells * step for cells, step in zip(self._grid, self._stride, strict=True)]
         cell = within = torch.zeros((), dtype=torch.long, device=blocks.device)
         insides = []
-        for axis, (cells, step) in enumerate(zip(self._grid, self._stride, strict=True)):
+        for axis, step in enumerate(self._stride):
             voxels, inside = _along(axis, shape[axis], blocks, self._margin, 1)
-            cell = cell * cells + voxels // step
+            cell = cell * self._part[axis] + (voxels // step - self._first[axis])
             within = within * step + voxels % step
             insides.append(inside)
-        places = self._begin.index_select(0, cell.flatten()).view_as(cell).add_(within)
+        begin = self._begin.view(-1).index_select(0, cell.flatten())
+        places = begin.view_as(cell).add_(within)
         rows: Tensor = self._voxels.index_select(0, places.flatten()).view(*places.shape, -1)
         inside = _all_of(insides)
         return rows if inside is None else rows * inside[..., None]
@@ -175,26 +189,22 @@ def _groups(blocks: Tensor) -> Iterator[Tensor]:
         yield torch.cat((part, part[:1].expand(few - len(part), 3)))
 
 
-def _places(
-    shape: torch.Size, blocks: Tensor, margins: Sequence[int], stride: Stride
-) -> tuple[Tensor, Tensor | None]:
-    """Flat indices of the cells of blocks, and which of them lie inside the grid.
+def _places(shape: torch.Size, blocks: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Flat indices of the voxels of blocks, and which of them lie inside the grid.
 
     Args:
         shape: Size of the grid.
         blocks: First voxels ``(n, 3)``.
-        margins: Cells to add on both sides along each axis.
-        stride: Voxels per cell.
 
     Returns:
-        Indices ``(n, b_i, b_j, b_k)`` int64, those outside moved to the border; and the same
-        shape as bool, ``None`` where all lie inside.
+        Indices ``(n, b, b, b)`` int64, those outside moved to the border; and the same shape as
+        bool, ``None`` where all lie inside.
     """
     places = torch.zeros((), dtype=torch.long, device=blocks.device)
     insides = []
-    for axis, (length, step, margin) in enumerate(zip(shape, stride, margins, strict=True)):
-        cells, inside = _along(axis, length, blocks, margin, step)
-        places = places * length + cells
+    for axis, length in enumerate(shape):
+        voxels, inside = _along(axis, length, blocks, 0, 1)
+        places = places * length + voxels
         insides.append(inside)
     inside = _all_of(insides)
     return places, None if inside is None else inside.expand(places.shape)
@@ -203,7 +213,15 @@ def _places(
 def _along(
     axis: int, length: int, blocks: Tensor, margin: int, step: int
 ) -> tuple[Tensor, Tensor | None]:
-    """What :func:`_places` gives of one axis, to be broadcast with those of the others."""
+    """Cells of blocks along one axis, and which lie inside; to be broadcast with the others'.
+
+    Args:
+        axis: Of the grid.
+        length: Its size.
+        blocks: First voxels ``(n, 3)``.
+        margin: Cells to add on both sides.
+        step: Voxels per cell.
+    """
     steps = torch.arange(-margin, BLOCK // step + margin, device=blocks.device)
     view = [len(blocks), 1, 1, 1]
     view[axis + 1] = -1

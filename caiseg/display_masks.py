@@ -7,7 +7,7 @@ mask of an answer is the same whatever was answered before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +21,12 @@ from caiseg.encoded_features import ClickAnswer, EncodedFeatures
 from caiseg.grids import Shape
 from caiseg.guided_filter import GuidedFilter
 from caiseg.interpolation import reached, redrawn, write_mask
+from caiseg.unclaimed_zeros import unclaimed_array
 
 Mask = npt.NDArray[np.bool_]
+
+_PLANES = 8
+"""Planes whose foreground one box holds."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class DisplayMasks:
             shown = reached(box, logits.shape, shape)
             write_mask(self.network_first, logits, shown, whole_box(shape), shape)
         self.first = self.network_first if edges is None else edges.whole(self.network_first)
-        self._first_box = occupied(self.first)
+        self._first_boxes = list(_occupied_layers(self.first))
 
     @property
     def nbytes(self) -> int:
@@ -98,19 +102,19 @@ class DisplayMasks:
             answer: To clicks; ``None`` for none.
             clicks: What it answers, on the display grid.
         """
-        first = self._first_box
-        # Memory that nothing is written to is not claimed; most of a scan holds no lesion.
-        mask = np.zeros(self.first.shape, dtype=bool)
+        mask = unclaimed_array(self.first.shape, np.bool_)  # most of a scan holds no lesion
         if answer is None:
-            if first is not None:
-                mask[first] = self.first[first]
+            for box in self._first_boxes:
+                mask[box] = self.first[box]
             return mask
         # Another thread may put its own answer in this one's place meanwhile.
         self._latest = drawn = self._drawn(answer, clicks, self._latest)
-        if first is not None and (covered := meeting(first, drawn.part)) != first:
-            mask[first] = self.first[first]
-            if covered is not None:
-                mask[covered] = False
+        for box in self._first_boxes:
+            covered = meeting(box, drawn.part)
+            if covered != box:
+                mask[box] = self.first[box]
+                if covered is not None:
+                    mask[covered] = False
         part = mask[drawn.part]
         if (held := occupied(drawn.mask)) is not None:
             part[held] = drawn.mask[held]
@@ -166,6 +170,16 @@ class DisplayMasks:
             then[relative(inside, around)] = before.logits[relative(inside, before.filled)]
         found = occupied((now != then).cpu().numpy())
         return None if found is None else moved(found, around)
+
+
+def _occupied_layers(mask: Mask) -> Iterator[Box]:
+    """Boxes that hold a mask, a few planes each, so that little else is in them."""
+    i, j, k = whole_box(mask.shape)
+    for start in range(i.start, i.stop, _PLANES):
+        layer = (slice(start, min(start + _PLANES, i.stop)), j, k)
+        held = occupied(mask[layer])
+        if held is not None:
+            yield moved(held, layer)
 
 
 def _in_box(wide: Box, first: Mask, later: tuple[Box, Mask] | None) -> Mask:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from caiseg.answer_bound import AnswerBound, tolerated_change, tolerated_for_probability
-from caiseg.boxes import Box, hull, meeting, relative, sparse_zeros, whole_box
+from caiseg.boxes import Box, hull, meeting, relative, whole_box
 from caiseg.changed_blocks import BLOCK, BlockwiseLastStage, changed_blocks
 from caiseg.click_windows import ClickWindows
 from caiseg.feature_clustering import ClickCells, ClusteredAffinity
@@ -27,6 +27,7 @@ from caiseg.interpolation import redrawn
 from caiseg.merged_features import MergedFeatures
 from caiseg.network import CAISeg, ScanFeatures
 from caiseg.patches import Blending, blend, distance, pad_to, padded_size, patch_boxes, scan_size
+from caiseg.unclaimed_zeros import unclaimed_zeros
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class EncodedFeatures:
             None if windows.size == self._grid.size else windows,
         )
         reach, blocks = [box for box, _ in windows.boxes], None
-        logits, part = sparse_zeros(self._base.shape, self.device), self._touched(reach)
+        logits, part = unclaimed_zeros(self._base.shape, self.device), self._touched(reach)
         logits[part] = self._base[part]
         if self.dense:
             changed = self._answer_densely(logits, adjustment, reach)

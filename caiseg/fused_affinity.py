@@ -24,10 +24,10 @@ from caiseg.boxes import (
     moved,
     occupied,
     relative,
-    sparse_zeros,
     whole_box,
 )
 from caiseg.click_windows import ClickWindows
+from caiseg.unclaimed_zeros import unclaimed_zeros
 
 if TYPE_CHECKING:
     from caiseg.feature_clustering import ClickCells, FeatureClustering
@@ -68,8 +68,8 @@ def best_affinities(
         Values ``(2, I, J, K)`` and winners ``(2, I, J, K)`` int64.
     """
     grid = features.shape[1:]
-    value = sparse_zeros((2, *grid), features.device)
-    winner = sparse_zeros((2, *grid), features.device, np.int64)
+    value = unclaimed_zeros((2, *grid), features.device)
+    winner = unclaimed_zeros((2, *grid), features.device, np.int64)
     everywhere = [(whole_box(grid), list(range(len(clicks))))]
     with torch.autocast(features.device.type, enabled=False):
         projection = _Projection(clustering, features, previous_mask)
@@ -123,16 +123,14 @@ class _Projection:
         # Where the channels of a cell lie side by side in memory, this copies nothing.
         self._cells = features.movedim(0, -1)
         self._mask = previous_mask
-        windows = nn.functional.pad(previous_mask.float(), [1] * 6)
-        for axis in range(3):
-            windows = windows.unfold(axis, 3, 1)
-        self._windows = windows
 
     def of_cells(self, cells: Tensor) -> Tensor:
         """Rows ``(n_h, d, L)`` of cells ``(L, 3)``."""
-        at = tuple(cells.T)
-        rows = self._without_mask(self._cells[at])
-        rows += self._mask_weight @ self._windows[at].flatten(1).T
+        rows = self._without_mask(self._cells[tuple(cells.T)])
+        first, last = cells.amin(0).tolist(), cells.amax(0).tolist()
+        i, j, k = (slice(low, high + 1) for low, high in zip(first, last, strict=True))
+        near = self._mask_round((i, j, k))[tuple((cells - cells.amin(0)).T)]
+        rows += self._mask_weight @ near.flatten(1).T
         return self._by_head(rows)
 
     def of(self, part: Box) -> Tensor:
@@ -140,7 +138,7 @@ class _Projection:
         rows = self._without_mask(self._cells[part])
         masked = self._masked(part)
         if masked is not None:
-            near = self._windows[masked].flatten(3).flatten(0, 2)
+            near = self._mask_round(masked).flatten(3).flatten(0, 2)
             shape = [axis.stop - axis.start for axis in part]
             i, j, k = relative(masked, part)
             here = rows.unflatten(1, shape)[:, i, j, k]
@@ -150,6 +148,19 @@ class _Projection:
     def _without_mask(self, features: Tensor) -> Tensor:
         """Rows ``(C, L)`` of features ``(..., C)``."""
         return torch.addmm(self._bias, self._weight, features.float().flatten(0, -2).T)
+
+    def _mask_round(self, part: Box) -> Tensor:
+        """``S_p`` of each cell of a part and its neighbours, ``(I, J, K, 3, 3, 3)``; 0 outside."""
+        shape = self._mask.shape
+        missing = [
+            (int(axis.start == 0), int(axis.stop == size))
+            for axis, size in zip(part, shape, strict=True)
+        ]
+        around = self._mask[grown(part, (1, 1, 1), shape)].float()
+        near = nn.functional.pad(around, [width for pair in reversed(missing) for width in pair])
+        for axis in range(3):
+            near = near.unfold(axis, 3, 1)
+        return near
 
     def _masked(self, part: Box) -> Box | None:
         """The box of a part's cells to which the mask adds something."""

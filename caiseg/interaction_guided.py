@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from caiseg.boxes import Box, sparse_zeros
+from caiseg.boxes import Box
 from caiseg.click_windows import ClickWindows
 from caiseg.feature_clustering import (
     ClickCells,
@@ -15,6 +15,7 @@ from caiseg.feature_clustering import (
     FeatureClustering,
     columns_of_winners,
 )
+from caiseg.unclaimed_zeros import unclaimed_zeros
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _exclusive(affinity: Tensor, windows: ClickWindows | None) -> Tensor:
     """Affinities ``(2, I, J, K)``, each less as the other label's is more."""
     if windows is None:
         return affinity * (1 - affinity.flip(0))
-    strength = sparse_zeros(affinity.shape, affinity.device)
+    strength = unclaimed_zeros(affinity.shape, affinity.device)
     for (i, j, k), _ in windows.boxes:
         here = affinity[:, i, j, k]
         strength[:, i, j, k] = here * (1 - here.flip(0))

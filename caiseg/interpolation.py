@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from caiseg.boxes import Box, grown, meeting, moved, occupied, relative, sparse_zeros, whole_box
+from caiseg.boxes import Box, grown, meeting, moved, occupied, relative, whole_box
+from caiseg.unclaimed_zeros import unclaimed_zeros
 
 _PLANES = 32
 """Planes that are interpolated at once, so that memory stays small beside the mask."""
@@ -157,7 +158,7 @@ def mask_to_model(
     Returns:
         Bool tensor of that size, false outside of ``wanted``.
     """
-    result = sparse_zeros(model_shape, torch.device("cpu"), np.bool_)
+    result = unclaimed_zeros(model_shape, torch.device("cpu"), np.bool_)
     wanted = whole_box(model_shape) if wanted is None else wanted
     looked_at = _read(wanted, mask.shape, model_shape)
     inside = occupied(mask[looked_at])

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from caiseg.boxes import sparse_zeros, whole_box
+from caiseg.boxes import whole_box
 from caiseg.click_windows import ClickWindows
 from caiseg.feature_clustering import ClickCells, ClusteredAffinity, FeatureClustering
 from caiseg.head_features import HeadFeatures
 from caiseg.interaction_guided import Adjustment, InteractionGuidedModule
 from caiseg.network_config import NetworkConfig
 from caiseg.patches import pad_to
+from caiseg.unclaimed_zeros import unclaimed_zeros
 from caiseg.vnet import VNet
 
 
@@ -201,7 +202,7 @@ class CAISeg(nn.Module):
         ]
         size = [part.stop - part.start for part in voxels]
         fine = pad_to(mask[tuple(voxels)].float(), size, 0.0)
-        coarse = sparse_zeros(grid, mask.device)
+        coarse = unclaimed_zeros(grid, mask.device)
         coarse[i, j, k] = nn.functional.interpolate(
             fine[None, None], size=coarse[i, j, k].shape, mode="trilinear"
         )[0, 0]

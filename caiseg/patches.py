@@ -127,31 +127,32 @@ class Blending:
     """
 
     def __init__(self, boxes: Sequence[Box], shape: Sequence[int], device: torch.device):
-        self._shape = shape
-        self._device = device
-        self._totals = []
+        self._along: list[dict[tuple[int, int], Tensor]] = []
         for axis, size in enumerate(shape):
-            total = torch.zeros(size)
+            ramps, total = {}, torch.zeros(size)
             for start, stop in sorted({(box[axis].start, box[axis].stop) for box in boxes}):
-                total[start:stop] += ramp(slice(start, stop), size)
-            self._totals.append(total)
+                ramps[start, stop] = torch.zeros(size)
+                ramps[start, stop][start:stop] = ramp(slice(start, stop), size)
+                total += ramps[start, stop]
+            self._along.append({ends: (one / total).to(device) for ends, one in ramps.items()})
 
     def share(self, box: Box) -> Tensor:
         """A patch's share in its box, ``(I, J, K)``."""
-        return torch.einsum("i,j,k->ijk", *(self._along(axis, box) for axis in range(3)))
+        return torch.einsum(
+            "i,j,k->ijk",
+            *(shares[part] for shares, part in zip(self._shares(box), box, strict=True)),
+        )
 
     def at(self, box: Box, voxels: Tensor) -> Tensor:
         """A patch's share ``(n,)`` at voxels ``(n, 3)`` int64 of the scan; 0 outside of its box."""
-        shares = torch.ones(len(voxels), device=self._device)
-        for axis, places in enumerate(voxels.T):
-            whole = torch.zeros(self._shape[axis], device=self._device)
-            whole[box[axis]] = self._along(axis, box)
-            shares = shares * whole[places]
-        return shares
+        i, j, k = (
+            shares[places] for shares, places in zip(self._shares(box), voxels.T, strict=True)
+        )
+        return i * j * k
 
-    def _along(self, axis: int, box: Box) -> Tensor:
-        part = box[axis]
-        return (ramp(part, self._shape[axis]) / self._totals[axis][part]).to(self._device)
+    def _shares(self, box: Box) -> list[Tensor]:
+        """The factors of a patch's share along each axis of the scan."""
+        return [along[part.start, part.stop] for along, part in zip(self._along, box, strict=True)]
 
 
 def blend(parts: Sequence[Tensor], boxes: Sequence[Box], shape: Sequence[int]) -> Tensor:
