@@ -49,6 +49,8 @@ class CheckpointInfo(BaseModel):
     """How masks follow the scan's edges; ``None`` leaves them as the network gives them."""
     click_reach_mm: float | None = Field(None, gt=0, le=1000, allow_inf_nan=False)
     """How far from itself a click acts, along every axis; half a patch's size when left out."""
+    clicked_pieces: bool = False
+    """Whether clicks bring in only pieces that somebody asked for."""
     provenance: dict[str, Any] = Field(default_factory=dict)
     """How the weights were made: data, split hash, epochs, command, time, hardware, commit."""
     figures: dict[str, Any] = Field(default_factory=dict)

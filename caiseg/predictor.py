@@ -14,6 +14,7 @@ from torch import Tensor
 
 from caiseg.boxes import whole_box
 from caiseg.checkpoint import CheckpointInfo, load_checkpoint
+from caiseg.clicked_pieces import keep_clicked_pieces
 from caiseg.clicks import Click, check_inside
 from caiseg.device_memory import Attempt, check_room, encode_within_memory
 from caiseg.display_masks import DisplayMasks
@@ -91,8 +92,8 @@ class SegmentationResult:
     def mask(self) -> npt.NDArray[np.bool_]:
         """``Ŷ``: bool ``(I, J, K)``, where the foreground is more likely than not.
 
-        Its border follows the scan's edges where the checkpoint asks for that
-        (:mod:`caiseg.guided_filter`).
+        Its border follows the scan's edges, and pieces that nobody clicked are left out, where the
+        checkpoint asks for that (:mod:`caiseg.guided_filter`, :mod:`caiseg.clicked_pieces`).
         """
         return self._scan.masks.of(self._answer, self._clicks)
 
@@ -152,6 +153,8 @@ class CAISegPredictor:
         guided_filter: How masks follow the scan's edges; ``None`` leaves them as they are.
         reach_mm: How far from itself a click acts, along every axis; half a patch's size when left
             out.
+        clicked_pieces: Whether clicks bring in only pieces that somebody asked for, see
+            :mod:`caiseg.clicked_pieces`.
         info: What the checkpoint says about itself.
         checkpoint_hash: SHA-256 of the checkpoint file.
         dense: Whether a click runs VNet's last stage on whole patches instead of on the blocks
@@ -166,6 +169,7 @@ class CAISegPredictor:
         *,
         guided_filter: GuidedFilterConfig | None = None,
         reach_mm: float | None = None,
+        clicked_pieces: bool = False,
         info: CheckpointInfo | None = None,
         checkpoint_hash: str = "",
         dense: bool | None = None,
@@ -175,6 +179,7 @@ class CAISegPredictor:
         self.preprocessing = preprocessing
         self.guided_filter = guided_filter
         self.reach_mm = reach_mm
+        self.clicked_pieces = clicked_pieces
         self.info = info
         self.checkpoint_hash = checkpoint_hash
         self.dense = dense
@@ -200,6 +205,7 @@ class CAISegPredictor:
             chosen,
             guided_filter=checkpoint.info.guided_filter,
             reach_mm=checkpoint.info.click_reach_mm,
+            clicked_pieces=checkpoint.info.clicked_pieces,
             info=checkpoint.info,
             checkpoint_hash=checkpoint.sha256,
         )
@@ -305,7 +311,10 @@ class CAISegPredictor:
         else:
             mask = mask_to_model(previous_mask, features.shape, features.near(places))
         answer = features.answer(places, labels, mask.to(features.device))
-        return SegmentationResult(scan, answer, tuple(clicks))
+        result = SegmentationResult(scan, answer, tuple(clicks))
+        if self.clicked_pieces:
+            keep_clicked_pieces(result.mask, clicks, previous_mask)
+        return result
 
     @property
     def _first_attempt(self) -> Attempt:

@@ -25,6 +25,7 @@ def write_small_checkpoint(
     seed: int = 0,
     guided_filter: GuidedFilterConfig | None = None,
     modality: Intensities = "MR",
+    clicked_pieces: bool = False,
 ) -> Path:
     """Save an untrained network of a few thousand weights."""
     torch.manual_seed(seed)
@@ -36,6 +37,7 @@ def write_small_checkpoint(
             modality=modality, spacing=spacing, patch_size=patch_size
         ),
         guided_filter=guided_filter,
+        clicked_pieces=clicked_pieces,
     )
     save_checkpoint(path, network, info)
     return path

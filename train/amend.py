@@ -21,7 +21,7 @@ from train.methods.checkpoints import load_network, save_network
 
 WORDS = {"name", "description", "anatomy", "lesion", "licence"}
 """What says something about the weights and changes no mask."""
-MASKS = {"guided_filter", "click_reach_mm"}
+MASKS = {"guided_filter", "click_reach_mm", "clicked_pieces"}
 """What changes masks, so that figures measured before hold no longer."""
 
 
@@ -36,7 +36,7 @@ def amend(
     Args:
         checkpoint: Whose weights and description to take.
         out: The checkpoint to write, ``.safetensors``; it may be the same file.
-        overrides: ``section.key=value`` items for ``guided_filter``, ``click_reach_mm`` or the
+        overrides: ``section.key=value`` items for what changes masks (:data:`MASKS`) or the
             describing words; values are read as YAML.
         figures: What was measured on this checkpoint. The old figures stay where masks do.
 

@@ -60,6 +60,11 @@ def model_card(
                 "patch size, model voxels": preprocessing.patch_size,
                 "guided filter of masks": edges.model_dump() if edges else "none",
                 "reach of a click, mm": info.click_reach_mm or "half a patch",
+                **(
+                    {"pieces that clicks bring in": "those that somebody clicked"}
+                    if info.clicked_pieces
+                    else {}
+                ),
             }
         ),
     ]

@@ -280,6 +280,10 @@ class ExperimentConfig(Section):
     """How far from itself a click of the checkpoint acts, along every axis; half a patch's size
     when left out. Training does not see it. The nearer, the faster a click, and the more of them a
     large correction takes."""
+    clicked_pieces: bool = False
+    """Whether clicks of the checkpoint bring in only pieces that somebody asked for: those that
+    hold a foreground click or touch the mask before. Training does not see it; it is for networks
+    that outline whatever is clicked, and also a little of what looks alike."""
     data: DataConfig
     augmentation: AugmentationConfig = AugmentationConfig()
     clicks: ClickConfig = ClickConfig()

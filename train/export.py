@@ -90,6 +90,7 @@ def export(
         preprocessing=config.preprocessing,
         guided_filter=config.guided_filter,
         click_reach_mm=config.click_reach_mm,
+        clicked_pieces=config.clicked_pieces,
         provenance={
             **provenance,
             "experiment": json.loads(best["config"]),

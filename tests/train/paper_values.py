@@ -56,6 +56,7 @@ TABLE = [
     Value("augmentation.bias_field", True, False, False, False, "IV-A: MRI-specific artifacts"),
     everywhere("augmentation.noise_std", 0.1, "IV-A: Gaussian noise, of no stated size"),
     everywhere("augmentation.gamma", 0, "IV-A: not among the augmentations"),
+    everywhere("augmentation.contrast", 0, "IV-A: not among the augmentations"),
     everywhere("augmentation.blur_mm", 0, "IV-A: not among the augmentations"),
     everywhere("augmentation.low_resolution", 1, "IV-A: not among the augmentations"),
     # Network.
@@ -75,6 +76,7 @@ TABLE = [
     everywhere("network.exclusive", False, "eq. 3: both adjustments are added"),
     everywhere("network.norm", "instance", "IV-B1: not mentioned; batches of 2 are few"),
     everywhere("guided_filter", None, "III: not mentioned"),
+    everywhere("clicked_pieces", False, "eq. 3: whatever resembles a click may follow it"),
     everywhere("click_reach_mm", None, "eq. 5: every voxel has an affinity to every click"),
     # Clicks.
     everywhere("clicks.rounds", (3, 3), "IV-B2: n = 3"),

@@ -68,6 +68,16 @@ def test_the_reach_of_a_click_is_set_and_shown(checkpoint: Path) -> None:
     assert CAISegPredictor.from_checkpoint(checkpoint).reach_mm == 40
 
 
+def test_masks_of_clicked_pieces_alone_are_set_and_shown(checkpoint: Path) -> None:
+    tidy = amend(checkpoint, checkpoint, ["clicked_pieces=true"])
+
+    assert tidy.clicked_pieces
+    assert tidy.figures == {}, "they were of other masks"
+    card = checkpoint.with_suffix(".md").read_text("utf-8")
+    assert "| pieces that clicks bring in | those that somebody clicked" in card
+    assert CAISegPredictor.from_checkpoint(checkpoint).clicked_pieces
+
+
 def test_the_filter_can_be_taken_away(checkpoint: Path) -> None:
     amend(checkpoint, checkpoint, ["guided_filter={}"])
 
