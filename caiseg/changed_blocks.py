@@ -130,7 +130,7 @@ class _Raised:
     ):
         self._stride, self._margin = stride, stage.margin
         self._grid = features.shape[2:]
-        halo = [-(-stage.margin // step) for step in stride]
+        halo = stage.halo(stride)
         along = [
             _along(axis, length, blocks, margin, step)[0]
             for axis, (length, margin, step) in enumerate(

@@ -21,12 +21,12 @@ from caiseg.boxes import Box, hull, meeting, relative, whole_box
 from caiseg.changed_blocks import BLOCK, BlockwiseLastStage, changed_blocks
 from caiseg.click_windows import ClickWindows
 from caiseg.feature_clustering import ClickCells, ClusteredAffinity
-from caiseg.feature_grid import FeatureGrid
+from caiseg.feature_grid import FeatureGrid, within
 from caiseg.interaction_guided import Adjustment
 from caiseg.interpolation import redrawn
-from caiseg.merged_features import MergedFeatures
-from caiseg.network import CAISeg, ScanFeatures
-from caiseg.patches import Blending, blend, distance, pad_to, padded_size, patch_boxes, scan_size
+from caiseg.network import CAISeg
+from caiseg.patch_encoding import PatchEncoder
+from caiseg.patches import Blending, pad_to, padded_size, patch_boxes, scan_size
 from caiseg.unclaimed_zeros import unclaimed_zeros
 
 
@@ -107,19 +107,10 @@ class EncodedFeatures:
         self._patch = [part.stop for part in patch]
         self._window = self._patch if reach_mm is None else self._cells_within(reach_mm)
         padded = pad_to(image, size, float(image.min()))
-        self._base = torch.zeros(size, device=image.device)
         self._blending = Blending(self.boxes, size, image.device)
-        patches: dict[int, ScanFeatures] = {}
-        for index in sorted(range(len(self.boxes)), key=lambda n: distance(self.boxes[n], first)):
-            box = self.boxes[index]
-            patches[index] = self._encode(padded[box], storage)
-            if preview is not None and len(patches) < len(self.boxes):
-                self._base[box] += self._blending.share(box) * self._first_logits(patches[index])
-                preview(self._grid.inside(box), self.base_logits)
-            if progress is not None:
-                progress(len(patches) / len(self.boxes))
-        # In one order, because sums depend on it in their last bits.
-        self.scan = self._blended([patches.pop(index) for index in range(len(self.boxes))])
+        encoder = PatchEncoder(network, self._grid, self.boxes, self._blending, self._patch)
+        self.scan = encoder.encode(padded, storage, first, progress, preview)
+        self._base = torch.zeros(size, device=image.device)
         self._answer_without_clicks()
 
     @property
@@ -266,7 +257,7 @@ class EncodedFeatures:
         total = torch.zeros((2, *self._base.shape), device=self.device)
         for heads, box in zip(self.scan.head_features, self.boxes, strict=True):
             cells, (i, j, k) = self._grid.cells_of(box), box
-            before = _within(self.scan.features[0], cells).float()
+            before = within(self.scan.features[0], cells).float()
             after = before if answer is None else answer.adjustment.of(cells).added(before)
             logits = self.network.classify(
                 torch.stack((before, after)),
@@ -280,7 +271,7 @@ class EncodedFeatures:
         """Answer with a network, on the device that it is on."""
         stage = network.backbone.last_stage
         self.network = network
-        self._halo = [-(-stage.margin // step) for step in network.feature_stride]
+        self._halo = stage.halo(network.feature_stride)
         self._blockwise = BlockwiseLastStage(stage, network.feature_stride)
         self._bound = AnswerBound(stage, network.feature_stride)
 
@@ -297,35 +288,6 @@ class EncodedFeatures:
             min(patch, 2 * int(reach_mm / size) + 1)
             for patch, size in zip(self._patch, cells_mm, strict=True)
         ]
-
-    @torch.inference_mode()
-    def _encode(self, patch: Tensor, storage: torch.dtype) -> ScanFeatures:
-        return self.network.encode(patch[None, None]).stored(storage)
-
-    @torch.inference_mode()
-    def _blended(self, patches: list[ScanFeatures]) -> MergedFeatures:
-        """The features of the whole scan; the patches are used up."""
-        cells = [self._grid.cells_of(box) for box in self.boxes]
-        features = blend([patch.features for patch in patches], cells, self._grid.size)
-        skip = blend([patch.skip for patch in patches], self.boxes, self._base.shape)
-        heads = torch.cat([patch.head_features for patch in patches])
-        patches.clear()
-        return MergedFeatures(features, self._shares(skip), heads)
-
-    def _shares(self, skip: Tensor) -> Tensor:
-        """What skip features ``(1, base, I, J, K)`` add in the last stage, part by part."""
-        stage = self.network.backbone.last_stage
-        parts = list(self._grid.parts(self._patch))
-        if len(parts) == 1:
-            return stage.share_of_skip(skip.float()).to(skip)
-        shares = skip.new_empty((*self._base.shape, 2 * skip.shape[1])).movedim(-1, 0)[None]
-        for cells in parts:
-            grown = self._grid.voxels_of(self._grid.grown(cells, self._halo))
-            part = self._grid.voxels_of(cells)
-            inner = relative(part, grown)
-            around = stage.share_of_skip(_within(skip, grown).float())
-            _within(shares, part).copy_(_within(around, inner))
-        return shares
 
     @torch.inference_mode()
     def _answer_without_clicks(self) -> None:
@@ -378,24 +340,12 @@ class EncodedFeatures:
         """The last stage's logits in a box of cells, as if it had run on the whole scan."""
         grown = self._grid.grown(cells, self._halo)
         voxels = self._grid.voxels_of(grown)
-        features = _within(self.scan.features, grown).float()
+        features = within(self.scan.features, grown).float()
         if adjustment is not None:
             features = adjustment.of(grown).added(features[0])[None]
         stage = self.network.backbone.last_stage
-        logits = stage.answer(features, _within(self.scan.share, voxels).float())
+        logits = stage.answer(features, within(self.scan.share, voxels).float())
         return logits[0, 0][relative(self._grid.voxels_of(cells), voxels)]
-
-    def _first_logits(self, patch: ScanFeatures) -> Tensor:
-        """The logits of a patch by itself, without clicks."""
-        stage = self.network.backbone.last_stage
-        share = stage.share_of_skip(patch.skip.float()).to(patch.skip)
-        return stage.answer(patch.features.float(), share.float())[0, 0]
-
-
-def _within(values: Tensor, box: Box) -> Tensor:
-    """A box of the last three axes."""
-    i, j, k = box
-    return values[..., i, j, k]
 
 
 def _layers(blocks: Tensor) -> list[Box]:

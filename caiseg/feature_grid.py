@@ -75,3 +75,9 @@ class FeatureGrid:
             for length, step in zip(self.size, size, strict=True)
         )
         yield from ((i, j, k) for i, j, k in itertools.product(*axes))
+
+
+def within(values: Tensor, box: Box) -> Tensor:
+    """A box of the last three axes."""
+    i, j, k = box
+    return values[..., i, j, k]

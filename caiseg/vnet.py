@@ -151,6 +151,11 @@ class LastStage(nn.Module):
         self.logit = nn.Conv3d(2 * base, 1, 1)
         self.margin = kernel // 2 * DECODER_CONVOLUTIONS[-1]
 
+    def halo(self, stride: Stride) -> tuple[int, int, int]:
+        """The margin in whole cells of ``F``, of so many voxels each."""
+        i, j, k = (-(-self.margin // step) for step in stride)
+        return i, j, k
+
     @property
     def convolution(self) -> nn.Conv3d:
         """The convolution ``f`` of the residual ``x + f(x)``."""

@@ -23,6 +23,7 @@ from caiseg.device_memory import Attempt, encode_within_memory, encoding_bytes, 
 from caiseg.encoded_features import EncodedFeatures
 from caiseg.guided_filter import GuidedFilter, GuidedFilterConfig
 from caiseg.network import CAISeg
+from caiseg.patch_encoding import PatchEncoder
 from caiseg.vnet import LastStage
 from tests.networks import write_scan, write_small_checkpoint
 
@@ -96,7 +97,7 @@ def unhindered(checkpoint: Path, volume: Volume) -> EncodedScan:
 STEPS = {
     "the scan moves to the GPU": (torch.Tensor, "to"),
     "a patch is encoded": (CAISeg, "encode"),
-    "patches are blended": (EncodedFeatures, "_blended"),
+    "patches are blended": (PatchEncoder, "_blended"),
     "the scan is answered without clicks": (LastStage, "answer"),
     "the mask is brought to the scan's voxels": (display_masks, "write_mask"),
     "the mask is drawn to edges": (GuidedFilter, "_filtered"),

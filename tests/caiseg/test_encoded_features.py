@@ -16,6 +16,7 @@ from caiseg.encoded_features import EncodedFeatures
 from caiseg.feature_clustering import ClickCells
 from caiseg.network import CAISeg, ScanFeatures
 from caiseg.network_config import THICK_SLICES, NetworkConfig
+from caiseg.patch_encoding import PatchEncoder
 from caiseg.patches import tile_boxes
 
 SPACING = torch.tensor([1.5, 1.5, 4.0])
@@ -102,19 +103,19 @@ def test_patches_are_let_go_before_their_skip_features_are_followed(
 ) -> None:
     made: list[weakref.ref[ScanFeatures]] = []
     held: list[int] = []
-    encode, follow = EncodedFeatures._encode, EncodedFeatures._shares
+    encode, follow = PatchEncoder._encode, PatchEncoder._shares
 
-    def encoded(self: EncodedFeatures, patch: Tensor, storage: torch.dtype) -> ScanFeatures:
+    def encoded(self: PatchEncoder, patch: Tensor, storage: torch.dtype) -> ScanFeatures:
         features = encode(self, patch, storage)
         made.append(weakref.ref(features))
         return features
 
-    def followed(self: EncodedFeatures, skip: Tensor) -> Tensor:
+    def followed(self: PatchEncoder, skip: Tensor) -> Tensor:
         held.append(sum(patch() is not None for patch in made))
         return follow(self, skip)
 
-    monkeypatch.setattr(EncodedFeatures, "_encode", encoded)
-    monkeypatch.setattr(EncodedFeatures, "_shares", followed)
+    monkeypatch.setattr(PatchEncoder, "_encode", encoded)
+    monkeypatch.setattr(PatchEncoder, "_shares", followed)
     EncodedFeatures(network, scan(70, 32, 16), SPACING, (32, 32, 16))
     assert len(made) == 3
     assert held == [0]
