@@ -123,8 +123,11 @@ class OtherObjectsConfig(Section):
     """Share of such samples, among those with more than one round. The network then learns that a
     click may mean anything, not only the kind of lesion that the data show. What is learned of the
     answer without a click (``loss.first_mask``) is the same."""
+    shapes_share: Share = 0.0
+    """Share of these samples that show no scan but random regions of random brightness, one of
+    which is outlined; see :mod:`train.random_shapes`."""
     implanted_share: Share = 0.6
-    """Share of these objects that are set into the scan; the others are parts of it."""
+    """Share of the other objects that are set into the scan; the rest are parts of it."""
     radius_mm: ExtentRange = (5.0, 40.0)
     """Smallest and largest radius."""
     contrast: ExtentRange = (0.5, 3.0)

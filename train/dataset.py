@@ -19,6 +19,7 @@ from train.contrast import with_another_contrast
 from train.crops import Window, choose_crop, cut, middle, random_crop, with_margin
 from train.other_objects import with_another_object
 from train.prepared import PreparedCase
+from train.random_shapes import random_shapes
 from train.scan_facts import ScanFacts
 from train.skull_strip import brain_mask
 
@@ -105,8 +106,8 @@ class TrainingSamples(Dataset[dict[str, Tensor]]):
                 image, lesion = self._changed_whole(case, rng)
             target = lesion
             if rng.random() < self.config.other_objects.share:
-                image, lesion, target = with_another_object(
-                    image, lesion, case.spacing.tolist(), self.config.other_objects, rng
+                image, lesion, target = self._with_another_object(
+                    image, lesion, case.spacing.tolist(), rng
                 )
         return {
             "image": image[None],
@@ -115,6 +116,18 @@ class TrainingSamples(Dataset[dict[str, Tensor]]):
             "spacing": case.spacing,
             "key": torch.tensor(numbers[1:]),
         }
+
+    def _with_another_object(
+        self, image: Tensor, lesion: Tensor, spacing: list[float], rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        config = self.config.other_objects
+        if config.shapes_share > 0 and rng.random() < config.shapes_share:
+            i, j, k = image.shape
+            shapes, target = random_shapes((i, j, k), (spacing[0], spacing[1], spacing[2]), rng)
+            modality = self.config.preprocessing.modality
+            image = normalise_intensities(torch.from_numpy(shapes), modality)
+            return image, torch.zeros_like(lesion), torch.from_numpy(target)
+        return with_another_object(image, lesion, spacing, config, rng)
 
     def _changed_whole(self, case: PreparedCase, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         data = self.config.data
