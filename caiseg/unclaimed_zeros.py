@@ -27,20 +27,30 @@ def unclaimed_array(shape: Sequence[int], dtype: type[Scalar]) -> npt.NDArray[Sc
     Args:
         shape: Size of the array.
         dtype: Its type.
+
+    Raises:
+        MemoryError: The system has no such room to give.
     """
     count = math.prod(shape)
     size = count * np.dtype(dtype).itemsize
     if size < _LEAST_BYTES:
         return np.zeros(tuple(shape), dtype)
-    if hasattr(mmap, "MAP_ANONYMOUS"):
-        memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    else:
-        memory = mmap.mmap(-1, size)
+    try:
+        memory = _mapped(size)
+    except OSError as error:
+        raise MemoryError(f"There is no memory for {size} bytes.") from error
     if hasattr(mmap, "MADV_HUGEPAGE"):
         with suppress(OSError):  # a kernel that knows no such pages
             memory.madvise(mmap.MADV_HUGEPAGE)
     zeros: npt.NDArray[Scalar] = np.frombuffer(memory, dtype, count).reshape(tuple(shape))
     return zeros
+
+
+def _mapped(size: int) -> mmap.mmap:
+    """So many bytes of 0 that are nobody else's."""
+    if hasattr(mmap, "MAP_ANONYMOUS"):
+        return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return mmap.mmap(-1, size)
 
 
 def unclaimed_zeros(

@@ -49,6 +49,11 @@ def test_a_part_of_it_keeps_its_values_when_the_rest_is_gone() -> None:
     assert not other.any()
 
 
+def test_more_than_a_system_can_address_is_a_want_of_memory() -> None:
+    with pytest.raises(MemoryError, match="no memory"):
+        unclaimed_array((1 << 20, 1 << 20, 1 << 20), np.bool_)
+
+
 def test_only_what_is_written_to_claims_memory() -> None:
     """256 MiB, of which ten planes hold something; a page of memory may be 2 MiB."""
     command = [sys.executable, "-c", MEASURE]
