@@ -72,7 +72,8 @@ def best_affinities(
     winner = unclaimed_zeros((2, *grid), features.device, np.int64)
     everywhere = [(whole_box(grid), list(range(len(clicks))))]
     with torch.autocast(features.device.type, enabled=False):
-        projection = _Projection(clustering, features, previous_mask)
+        region = whole_box(grid) if windows is None else windows.hull(grid)
+        projection = _Projection(clustering, features, previous_mask, region)
         sums_of = _HeadSums(clustering, projection.of_cells(clicks.cells).mT)
         distances = _Distances(clicks, grid, cell_mm / unit, windows)
         background = int((clicks.labels == 0).sum())
@@ -111,9 +112,21 @@ class _Projection:
 
     Both are linear, so the convolution of ``S_p`` is brought through the layer beforehand and
     added only where the mask is.
+
+    Args:
+        clustering: The block whose weights to use.
+        features: ``F``, ``(C, I, J, K)``.
+        previous_mask: ``S_p`` on the grid of ``F``, ``(I, J, K)``.
+        region: Holds all cells that are asked for.
     """
 
-    def __init__(self, clustering: FeatureClustering, features: Tensor, previous_mask: Tensor):
+    def __init__(
+        self,
+        clustering: FeatureClustering,
+        features: Tensor,
+        previous_mask: Tensor,
+        region: Box,
+    ):
         fusion, layer = clustering.mask_fusion, clustering.projection
         assert fusion.bias is not None
         self._heads = clustering.heads
@@ -123,13 +136,22 @@ class _Projection:
         # Where the channels of a cell lie side by side in memory, this copies nothing.
         self._cells = features.movedim(0, -1)
         self._mask = previous_mask
+        self._region = region
+        missing = [
+            (int(axis.start == 0), int(axis.stop == size))
+            for axis, size in zip(region, previous_mask.shape, strict=True)
+        ]
+        around = previous_mask[grown(region, (1, 1, 1), previous_mask.shape)].float()
+        near = nn.functional.pad(around, [width for pair in reversed(missing) for width in pair])
+        for axis in range(3):
+            near = near.unfold(axis, 3, 1)
+        self._windows = near
 
     def of_cells(self, cells: Tensor) -> Tensor:
         """Rows ``(n_h, d, L)`` of cells ``(L, 3)``."""
         rows = self._without_mask(self._cells[tuple(cells.T)])
-        first, last = cells.amin(0).tolist(), cells.amax(0).tolist()
-        i, j, k = (slice(low, high + 1) for low, high in zip(first, last, strict=True))
-        near = self._mask_round((i, j, k))[tuple((cells - cells.amin(0)).T)]
+        first = torch.tensor([part.start for part in self._region], device=cells.device)
+        near = self._windows[tuple((cells - first).T)]
         rows += self._mask_weight @ near.flatten(1).T
         return self._by_head(rows)
 
@@ -138,7 +160,7 @@ class _Projection:
         rows = self._without_mask(self._cells[part])
         masked = self._masked(part)
         if masked is not None:
-            near = self._mask_round(masked).flatten(3).flatten(0, 2)
+            near = self._windows[relative(masked, self._region)].flatten(3).flatten(0, 2)
             shape = [axis.stop - axis.start for axis in part]
             i, j, k = relative(masked, part)
             here = rows.unflatten(1, shape)[:, i, j, k]
@@ -148,19 +170,6 @@ class _Projection:
     def _without_mask(self, features: Tensor) -> Tensor:
         """Rows ``(C, L)`` of features ``(..., C)``."""
         return torch.addmm(self._bias, self._weight, features.float().flatten(0, -2).T)
-
-    def _mask_round(self, part: Box) -> Tensor:
-        """``S_p`` of each cell of a part and its neighbours, ``(I, J, K, 3, 3, 3)``; 0 outside."""
-        shape = self._mask.shape
-        missing = [
-            (int(axis.start == 0), int(axis.stop == size))
-            for axis, size in zip(part, shape, strict=True)
-        ]
-        around = self._mask[grown(part, (1, 1, 1), shape)].float()
-        near = nn.functional.pad(around, [width for pair in reversed(missing) for width in pair])
-        for axis in range(3):
-            near = near.unfold(axis, 3, 1)
-        return near
 
     def _masked(self, part: Box) -> Box | None:
         """The box of a part's cells to which the mask adds something."""
