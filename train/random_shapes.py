@@ -3,7 +3,9 @@
 Real scans show the organs that somebody had scanned. A network that is to outline whatever is
 clicked should follow any border, so some of its samples hold nothing but borders: regions where
 one of several smooth random fields is the highest, as Hoffmann et al. (SynthMorph, 2022) draw
-label maps. Regions of one label lie in several places, and a click means its own.
+label maps. Regions of one label lie in several places, and a click means its own. Lesions also
+adhere to what is as bright as they are, a lung tumour to the chest wall, and end there by their
+shape alone; so do some of the regions.
 
 Arrays are ``(I, J, K)``; spacing is in mm; every random choice comes from the generator that is
 passed in.
@@ -15,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from caiseg.synthetic.lesions import draw_blob, grow_at
 from caiseg.synthetic.noise import smooth_noise
 from train.click_simulation import Mask, Spacing, random_voxel
 
@@ -38,6 +41,14 @@ IN_AIR = 0.5
 """Share of the scans in which air surrounds a body."""
 AIR = 0.1
 """Brightness of air, where that of the darkest label is about 1."""
+HOLLOW = 0.25
+"""Share of the scans in which one label is air, as lungs and bowel are."""
+ADHERING = 0.35
+"""Share of the scans in which a blob that adheres to a neighbour is to be outlined."""
+ADHERING_MM = (4.0, 30.0)
+"""Its radius."""
+HIDDEN = 0.4
+"""The most of such a blob that may lie in what it adheres to."""
 SIZES = (0.0005, 0.15)
 """Smallest and largest share of a scan that a region to outline takes."""
 ATTEMPTS = 10
@@ -59,9 +70,14 @@ def random_shapes(
     """
     labels = _labels(shape, spacing, rng)
     body = _body(shape, spacing, rng) if rng.random() < IN_AIR else np.ones(shape, dtype=bool)
+    region = adhering_blob(labels, body, spacing, rng) if rng.random() < ADHERING else None
+    if region is None:
+        region = _region(labels, body, rng)
     count = int(labels.max()) + 1
     steps = (np.arange(count) + rng.uniform(-0.25, 0.25, count)) / count
     bright = 1.0 + SPAN * rng.permutation(steps)
+    if rng.random() < HOLLOW:
+        bright[rng.integers(count)] = AIR
     grain = smooth_noise(rng, shape, spacing, float(rng.uniform(*GRAIN_MM)))
     image = bright[labels] + rng.uniform(0, GRAIN, count)[labels] * grain
     image = np.where(body, image, AIR)
@@ -69,7 +85,7 @@ def random_shapes(
     image = ndimage.gaussian_filter(image, [blur / step for step in spacing])
     image *= np.exp(SHADING * smooth_noise(rng, shape, spacing, SHADING_MM))
     image += rng.uniform(0, NOISE) * rng.standard_normal(shape)
-    return image.clip(min=0).astype(np.float32), _region(labels, body, rng)
+    return image.clip(min=0).astype(np.float32), region
 
 
 def _labels(shape: tuple[int, int, int], spacing: Spacing, rng: np.random.Generator) -> Labels:
@@ -103,3 +119,32 @@ def _region(labels: Labels, body: Mask, rng: np.random.Generator) -> Mask:
         if SIZES[0] <= region.mean() <= SIZES[1]:
             break
     return region
+
+
+def adhering_blob(
+    labels: Labels, body: Mask, spacing: Spacing, rng: np.random.Generator
+) -> Mask | None:
+    """A blob that takes the label of a neighbour it reaches into.
+
+    Args:
+        labels: Label of every voxel ``(I, J, K)``; the blob's are written into it.
+        body: Where a blob may lie.
+        spacing: Voxel size.
+        rng: Source of every choice.
+
+    Returns:
+        The blob, in one piece, or nothing where no place for one was found.
+    """
+    for _ in range(ATTEMPTS):
+        radius = float(np.exp(rng.uniform(*np.log(ADHERING_MM))))
+        blob = draw_blob(radius, spacing, float(rng.uniform(0.05, 0.3)), rng)
+        grown = grow_at(random_voxel(body, rng), blob, body)
+        beneath = labels[grown.window]
+        hosts, sizes = np.unique(beneath[grown.mask], return_counts=True)
+        touched = hosts[sizes <= HIDDEN * sizes.sum()]
+        if len(touched) and sizes.sum() >= SIZES[0] * labels.size:
+            beneath[grown.mask] = rng.choice(touched)
+            region = np.zeros_like(body)
+            region[grown.window] = grown.mask
+            return region
+    return None

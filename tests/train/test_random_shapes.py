@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from tests.train.small_experiment import prepared_cases, small_config
 from train.dataset import SampleKey, TrainingSamples
-from train.random_shapes import SIZES, random_shapes
+from train.random_shapes import HIDDEN, SIZES, adhering_blob, random_shapes
 
 SHAPE = (48, 40, 24)
 SPACING = (2.0, 2.0, 3.0)
@@ -50,6 +50,29 @@ def test_most_regions_stand_out_from_what_lies_round_them() -> None:
         gap = abs(np.median(image[region]) - np.median(image[round_it]))
         outstanding.append(gap > 0.3)
     assert np.mean(outstanding) > 0.7
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_blob_adheres_to_a_neighbour_that_it_hardly_reaches_into(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    before = np.zeros(SHAPE, dtype=np.intp)
+    before[:] = (np.arange(SHAPE[0]) // 12)[:, None, None]
+    labels = before.copy()
+    blob = adhering_blob(labels, np.ones(SHAPE, dtype=bool), SPACING, rng)
+    assert blob is not None
+    assert ndimage.label(blob)[1] == 1
+    (label,) = np.unique(labels[blob])
+    assert (before[blob] == label).mean() <= HIDDEN
+    round_it = ndimage.binary_dilation(blob) & ~blob
+    assert (labels[round_it] == label).any()
+    np.testing.assert_array_equal(labels[~blob], before[~blob])
+
+
+def test_no_blob_adheres_where_nothing_lies_beside_it() -> None:
+    labels = np.zeros(SHAPE, dtype=np.intp)
+    body = np.ones(SHAPE, dtype=bool)
+    assert adhering_blob(labels, body, SPACING, np.random.default_rng(0)) is None
+    assert not labels.any()
 
 
 def test_so_many_samples_show_random_regions() -> None:
