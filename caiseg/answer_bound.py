@@ -3,15 +3,14 @@
 From ``F_new = F + ΔF`` to the logits there are, by construction of
 :class:`caiseg.vnet.LastStage`, a transposed convolution, a PReLU, one residual convolution, a
 PReLU and a weighted sum over channels. What a PReLU's input changes by, its output changes by that
-times a factor between its slope and 1. So the change of a logit is at most a convolution of
-``|ΔF|``, carried through the transposed convolution, with a non-negative kernel that the weights
-alone determine: the largest sums over the last channels that such factors allow.
+times a factor between its slope and 1. So the change of a logit is at most a convolution of what
+``ΔF`` becomes in the transposed convolution, without its sign, with a non-negative kernel that the
+weights alone determine: the largest sums over the last channels that such factors allow. One weight
+per channel times one kernel for all, nowhere less than that, leaves a single channel to convolve.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
 from typing import cast
 
 import torch
@@ -26,6 +25,12 @@ SETTLED_LOGIT = 4.6
 
 NEGLIGIBLE = 0.04
 """A change of a logit that changes a probability by at most 0.01."""
+
+_ROOM = 1 << 22
+"""Cells times clicks that are worked on at once, so that memory does not grow with either."""
+
+_ROUNDS = 20
+"""Weights and common kernel of the bound are lowered in turn so often, as far as they can be."""
 
 _ROUNDING = 1.001
 """The bound itself is computed in single precision."""
@@ -42,7 +47,8 @@ class AnswerBound:
     def __init__(self, stage: LastStage, stride: Stride):
         self.stride = stride
         up, _, up_activation = stage.merge.up
-        self._up = cast("nn.ConvTranspose3d", up).weight
+        # From a channel of ``F`` to the channels of each voxel of a cell.
+        self._up = cast("nn.ConvTranspose3d", up).weight.permute(0, 2, 3, 4, 1).flatten(1)
         weight, _ = stage.weights
         # What a PReLU passes on is its input's change times its slope, 1, or something between.
         to_logit = stage.logit.weight.movedim(1, 0) * weight
@@ -50,7 +56,7 @@ class AnswerBound:
         most, least = ends.amax(0).sum(0), ends.amin(0).sum(0)
         steepest = _slopes(up_activation).abs().clamp(min=1)
         kernel = torch.maximum(most.abs(), least.abs()) * steepest[:, 0]
-        self._kernel = _per_sub_voxel(kernel, stride)
+        self._weight, self._kernel = _product_above(kernel)
 
     def __call__(self, adjustment: Adjustment) -> Tensor:
         """The bound of every logit, ``(I, J, K)``.
@@ -58,18 +64,37 @@ class AnswerBound:
         Args:
             adjustment: What the clicks add to ``F``.
         """
-        # Per click and channel, the most that any voxel of a fully moved cell changes.
-        moved = torch.einsum("nc,cuijk->nuijk", adjustment.targets, self._up).abs().amax((2, 3, 4))
         grid = adjustment.strength.shape[1:]
-        change = torch.zeros((*grid, moved.shape[1]), device=moved.device)
-        for strength, winner in zip(adjustment.strength, adjustment.winner, strict=True):
-            most = moved.index_select(0, winner.flatten()).view_as(change)
-            change.addcmul_(strength[..., None], most)
-        bounds = same_size(change.movedim(-1, 0)[None], self._kernel)[0]
+        moved = (adjustment.targets @ self._up).T
+        cells = max(1, _ROOM // len(adjustment.targets))
+        change = torch.cat(
+            [
+                self._changed(moved, strength, winner)
+                for strength, winner in zip(
+                    adjustment.strength.flatten(1).split(cells, dim=1),
+                    adjustment.winner.flatten(1).split(cells, dim=1),
+                    strict=True,
+                )
+            ],
+            dim=1,
+        )
         i, j, k = (size * step for size, step in zip(grid, self.stride, strict=True))
-        split = bounds.unflatten(0, self.stride).permute(3, 0, 4, 1, 5, 2)
-        whole: Tensor = split.reshape(i, j, k)
-        return whole * _ROUNDING
+        split = change.view(*self.stride, *grid).permute(3, 0, 4, 1, 5, 2)
+        bound: Tensor = same_size(split.reshape(1, 1, i, j, k), self._kernel[None, None])[0, 0]
+        return bound * _ROUNDING
+
+    def _changed(self, moved: Tensor, strength: Tensor, winner: Tensor) -> Tensor:
+        """What changes in the voxels of cells, all channels together, ``(r_i r_j r_k, L)``.
+
+        Args:
+            moved: What a click changes where its strength is 1, ``(r_i r_j r_k channels, n_c)``.
+            strength: Of the best click of each label, ``(2, L)``.
+            winner: Which click that is; any where its strength is 0.
+        """
+        shares = strength.new_zeros(moved.shape[1], strength.shape[1])
+        shares.scatter_add_(0, winner, strength)
+        change = (moved @ shares).abs_().view(-1, len(self._weight), strength.shape[1])
+        return self._weight @ change
 
 
 def tolerated_change(logits: Tensor) -> Tensor:
@@ -113,28 +138,16 @@ def _slopes(activation: nn.Module) -> Tensor:
     return cast("nn.PReLU", activation).weight.detach()[:, None, None, None, None]
 
 
-def _per_sub_voxel(kernel: Tensor, stride: Stride) -> Tensor:
-    """A kernel on voxels as one kernel on cells per place of a voxel in its cell.
+def _product_above(kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights ``(channels,)`` and a kernel ``(n, n, n)`` of which no product is below another.
 
     Args:
-        kernel: ``(channels, n, n, n)``, odd ``n``.
-        stride: Voxels per cell along each axis.
-
-    Returns:
-        ``(r_i r_j r_k, channels, m_i, m_j, m_k)``, odd ``m``.
+        kernel: That other one, ``(channels, n, n, n)``, nowhere below 0 itself.
     """
-    reach = kernel.shape[-1] // 2
-    cells = [-(-reach // step) for step in stride]
-    reached = [2 * size + 1 for size in cells]
-    places = kernel.new_zeros(math.prod(stride), kernel.shape[0], *reached)
-    for at_place, place in zip(
-        places, itertools.product(*(range(step) for step in stride)), strict=True
-    ):
-        for offset in itertools.product(range(-reach, reach + 1), repeat=3):
-            a, b, c = (
-                (at + by) // step + size
-                for at, by, step, size in zip(place, offset, stride, cells, strict=True)
-            )
-            i, j, k = (by + reach for by in offset)
-            at_place[:, a, b, c] += kernel[:, i, j, k]
-    return places
+    rows = kernel.flatten(1)
+    least = torch.finfo(rows.dtype).tiny  # of what is 0 throughout
+    weight = rows.sum(1)
+    for _ in range(_ROUNDS):
+        common = (rows / weight[:, None].clamp(min=least)).amax(0)
+        weight = (rows / common.clamp(min=least)).amax(1)
+    return weight, common.view(kernel.shape[1:])

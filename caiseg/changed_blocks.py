@@ -128,56 +128,79 @@ class _Raised:
         adjustment: Adjustment,
         blocks: Tensor,
     ):
-        self._stride, self._margin = stride, stage.margin
-        self._grid = features.shape[2:]
-        halo = stage.halo(stride)
-        along = [
-            _along(axis, length, blocks, margin, step)[0]
-            for axis, (length, margin, step) in enumerate(
-                zip(self._grid, halo, stride, strict=True)
-            )
+        self._stride, self._halo = stride, stage.halo(stride)
+        grid = features.shape[2:]
+        corners = self._corners(blocks)
+        steps = [
+            torch.arange(BLOCK // step + 2 * halo, device=blocks.device)
+            for step, halo in zip(stride, self._halo, strict=True)
         ]
-        # Only the part of the grid that holds the blocks is looked through.
-        self._first = [int(cells.min()) for cells in along]
-        self._part = [
-            int(cells.max()) + 1 - first for cells, first in zip(along, self._first, strict=True)
-        ]
+        # Only the part of the grid that holds the blocks is looked through, and what beside the
+        # grid they reach into.
+        first = corners.amin(0)
+        self._first, part = first.tolist(), (corners.amax(0) - first).tolist()
+        self._part = [more + len(step) for more, step in zip(part, steps, strict=True)]
         used = torch.zeros(self._part, dtype=torch.bool, device=blocks.device)
-        used[tuple(cells - first for cells, first in zip(along, self._first, strict=True))] = True
+        used.view(-1)[self._flat(corners, steps)] = True
+        for axis, (length, start) in enumerate(zip(grid, self._first, strict=True)):
+            beside = torch.arange(start, start + self._part[axis], device=blocks.device)
+            used.index_fill_(axis, torch.nonzero((beside < 0) | (beside >= length))[:, 0], False)
         inside = torch.nonzero(used)
         cells = torch.zeros((), dtype=torch.long, device=blocks.device)
-        for axis, length in enumerate(self._grid):
+        for axis, length in enumerate(grid):
             cells = cells * length + (inside[:, axis] + self._first[axis])
         moved = adjustment.add_to(_rows(features, cells), cells)
         up, _, activation = stage.merge.up
         layer = cast("nn.ConvTranspose3d", up)
         assert layer.bias is not None
         weight = layer.weight.permute(0, 2, 3, 4, 1)
-        bias = layer.bias.repeat(math.prod(stride))
-        raised = torch.addmm(bias, moved, weight.flatten(1)).view(-1, weight.shape[-1])
-        self._voxels = cast("nn.PReLU", activation)(raised)
+        voxels = math.prod(stride)
+        raised = torch.addmm(layer.bias.repeat(voxels), moved, weight.flatten(1))
+        active = cast("nn.PReLU", activation)(raised.view(-1, weight.shape[-1]))
+        # Behind the voxels of all cells lie those of a cell outside the scan, which are 0.
+        self._voxels = nn.functional.pad(active, (0, 0, 0, voxels))
         # Where the voxels of a cell begin among those.
-        self._begin = torch.empty(self._part, dtype=torch.long, device=blocks.device)
-        self._begin[used] = torch.arange(len(cells), device=blocks.device) * math.prod(stride)
+        self._begin = torch.full((used.numel(),), len(active), device=blocks.device)
+        self._begin[used.view(-1)] = torch.arange(0, len(active), voxels, device=blocks.device)
+        # A block with the margin that the convolution reads: cells, and places within them.
+        near = [
+            torch.arange(-stage.margin, BLOCK + stage.margin, device=blocks.device)
+            for _ in range(3)
+        ]
+        self._cells = [
+            voxels.div(step, rounding_mode="floor") + halo
+            for voxels, step, halo in zip(near, stride, self._halo, strict=True)
+        ]
+        within = torch.zeros((), dtype=torch.long, device=blocks.device)
+        for axis, step in enumerate(stride):
+            within = within * step + _on_axis(near[axis] % step, axis)
+        self._within = within
 
     def around(self, blocks: Tensor) -> Tensor:
         """Blocks with the margin that the convolution reads, ``(n, b, b, b, base)``.
 
         Outside the scan there is 0, which is what the convolution pads the whole with.
         """
-        shape = [cells * step for cells, step in zip(self._grid, self._stride, strict=True)]
-        cell = within = torch.zeros((), dtype=torch.long, device=blocks.device)
-        insides = []
-        for axis, step in enumerate(self._stride):
-            voxels, inside = _along(axis, shape[axis], blocks, self._margin, 1)
-            cell = cell * self._part[axis] + (voxels // step - self._first[axis])
-            within = within * step + voxels % step
-            insides.append(inside)
-        begin = self._begin.view(-1).index_select(0, cell.flatten())
-        places = begin.view_as(cell).add_(within)
+        begin = self._begin.take(self._flat(self._corners(blocks), self._cells))
+        places = begin.add_(self._within)
         rows: Tensor = self._voxels.index_select(0, places.flatten()).view(*places.shape, -1)
-        inside = _all_of(insides)
-        return rows if inside is None else rows * inside[..., None]
+        return rows
+
+    def _corners(self, blocks: Tensor) -> Tensor:
+        """First cell ``(n, 3)`` of each block with a halo; it may lie outside the grid."""
+        step, halo = (
+            torch.tensor(each, device=blocks.device) for each in (self._stride, self._halo)
+        )
+        return blocks // step - halo
+
+    def _flat(self, corners: Tensor, cells: Sequence[Tensor]) -> Tensor:
+        """Flat indices ``(n, a, b, c)`` in the part of cells counted from corners ``(n, 3)``."""
+        first = torch.tensor(self._first, device=corners.device)
+        flat = along = torch.zeros((), dtype=torch.long, device=corners.device)
+        for axis, length in enumerate(self._part):
+            flat = flat * length + (corners - first)[:, axis]
+            along = along * length + _on_axis(cells[axis], axis)
+        return flat[:, None, None, None] + along
 
 
 def _groups(blocks: Tensor) -> Iterator[Tensor]:
@@ -197,43 +220,30 @@ def _places(shape: torch.Size, blocks: Tensor) -> tuple[Tensor, Tensor | None]:
         blocks: First voxels ``(n, 3)``.
 
     Returns:
-        Indices ``(n, b, b, b)`` int64, those outside moved to the border; and the same shape as
-        bool, ``None`` where all lie inside.
+        Indices ``(n, b, b, b)`` int64, any for voxels outside; and the same shape as bool, ``None``
+        where all lie inside.
     """
-    places = torch.zeros((), dtype=torch.long, device=blocks.device)
+    steps = torch.arange(BLOCK, device=blocks.device)
+    flat = along = torch.zeros((), dtype=torch.long, device=blocks.device)
     insides = []
     for axis, length in enumerate(shape):
-        voxels, inside = _along(axis, length, blocks, 0, 1)
-        places = places * length + voxels
-        insides.append(inside)
-    inside = _all_of(insides)
-    return places, None if inside is None else inside.expand(places.shape)
+        flat = flat * length + blocks[:, axis]
+        along = along * length + _on_axis(steps, axis)
+        if length % BLOCK > 0:
+            voxels = blocks[:, axis, None, None, None] + _on_axis(steps, axis)
+            insides.append(voxels < length)
+    places = flat[:, None, None, None] + along
+    if not insides:
+        return places, None
+    inside = functools.reduce(torch.logical_and, insides)
+    return places.clamp_(max=math.prod(shape) - 1), inside.expand(places.shape)
 
 
-def _along(
-    axis: int, length: int, blocks: Tensor, margin: int, step: int
-) -> tuple[Tensor, Tensor | None]:
-    """Cells of blocks along one axis, and which lie inside; to be broadcast with the others'.
-
-    Args:
-        axis: Of the grid.
-        length: Its size.
-        blocks: First voxels ``(n, 3)``.
-        margin: Cells to add on both sides.
-        step: Voxels per cell.
-    """
-    steps = torch.arange(-margin, BLOCK // step + margin, device=blocks.device)
-    view = [len(blocks), 1, 1, 1]
-    view[axis + 1] = -1
-    cells = (blocks[:, axis, None] // step + steps).view(view)
-    near = cells.clamp(0, length - 1)
-    return near, None if torch.equal(near, cells) else near == cells
-
-
-def _all_of(insides: Sequence[Tensor | None]) -> Tensor | None:
-    """Where all of some hold, of which ``None`` holds everywhere."""
-    known = [inside for inside in insides if inside is not None]
-    return functools.reduce(torch.logical_and, known) if known else None
+def _on_axis(values: Tensor, axis: int) -> Tensor:
+    """A vector along one of three axes."""
+    view = [1, 1, 1]
+    view[axis] = -1
+    return values.view(view)
 
 
 def _rows(grid: Tensor, places: Tensor) -> Tensor:

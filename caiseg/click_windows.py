@@ -48,26 +48,24 @@ class ClickWindows:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def box(self, click: int) -> Box:
-        """The box of one click."""
-        i, j, k = (
-            slice(start, start + size)
-            for start, size in zip(self.starts[click], self.size, strict=True)
-        )
-        return i, j, k
+    @cached_property
+    def of_clicks(self) -> list[Box]:
+        """The box of each click."""
+        a, b, c = self.size
+        return [(slice(i, i + a), slice(j, j + b), slice(k, k + c)) for i, j, k in self.starts]
 
     def hull(self, grid: Sequence[int]) -> Box:
         """The smallest box that holds all windows and the cells beside them."""
-        return grown(hull(map(self.box, range(len(self)))), (1, 1, 1), grid)
+        return grown(hull(self.of_clicks), (1, 1, 1), grid)
 
     def within(self, part: Box, clicks: Sequence[int]) -> dict[int, Box]:
         """What of a part of the grid lies in the box of each click, of those that have any."""
-        return _within(part, {click: self.box(click) for click in clicks})
+        return _within(part, {click: self.of_clicks[click] for click in clicks})
 
     @cached_property
     def boxes(self) -> list[tuple[Box, list[int]]]:
         """Boxes without a common cell that cover all windows, each with the clicks that meet it."""
-        windows = {click: self.box(click) for click in range(len(self))}
+        windows = dict(enumerate(self.of_clicks))
         return list(_covering(windows, _WASTE * math.prod(self.size)))
 
 

@@ -320,16 +320,17 @@ class EncodedFeatures:
 
     def _blocks(self, adjustment: Adjustment, boxes: Sequence[Box], tolerated: Tensor) -> Tensor:
         """First voxels ``(n, 3)`` of the blocks that may change more than is tolerated."""
-        found = []
+        wanted = torch.zeros([-(-size // BLOCK) for size in tolerated.shape], dtype=torch.bool)
+        wanted = wanted.to(self.device)
         for box in boxes:
             # A bound is complete within a halo of the box, where cells around are known as well.
             cells = self._grid.grown(box, [2 * size for size in self._halo])
             voxels = self._grid.voxels_of(cells)
             bound = self._bound(adjustment.of(cells))
             first = [part.start for part in voxels]
-            found.append(changed_blocks(bound, tolerated[voxels], first))
-        blocks: Tensor = torch.unique(torch.cat(found), dim=0)
-        return blocks
+            found = changed_blocks(bound, tolerated[voxels], first) // BLOCK
+            wanted[tuple(found.T)] = True
+        return torch.nonzero(wanted) * BLOCK
 
     def _touched(self, reach: Sequence[Box]) -> Box:
         """Whole blocks that may change where clicks act in some boxes, and the voxels beside."""

@@ -17,6 +17,7 @@ give the same mask whatever was filtered before.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -162,11 +163,13 @@ class GuidedFilter:
             Click((click.voxel[0] - i, click.voxel[1] - j, click.voxel[2] - k), click.label)
             for click in clicks
         ]
-        foreground, background, both = self._reached_by(inside, self._config.click_mm, mask.shape)
+        near = [self._ball(click.voxel, self._config.click_mm, mask.shape) for click in inside]
+        foreground, background, both = _places_by_label(inside, near, mask.shape)
         mask[foreground] |= network_mask[foreground]
         mask[background] &= network_mask[background]
         mask[both] = network_mask[both]
-        foreground, background, both = self._reached_by(inside, 0.0, mask.shape)
+        clicked = [np.array([np.ravel_multi_index(c.voxel, mask.shape)]) for c in inside]
+        foreground, background, both = _places_by_label(inside, clicked, mask.shape)
         mask[foreground] = True
         mask[background] = False
         mask[both] = network_mask[both]
@@ -192,23 +195,6 @@ class GuidedFilter:
                     box = hull((box, other))
             joined = [*apart, box]
         return joined
-
-    def _reached_by(
-        self, clicks: Sequence[Click], reach_mm: float, shape: Shape
-    ) -> tuple[Places, Places, Places]:
-        """Indices of the voxels near foreground clicks, near background clicks, near both."""
-        foreground, background = (
-            np.unique(
-                np.concatenate(
-                    [np.zeros(0, dtype=np.intp)]
-                    + [self._ball(c.voxel, reach_mm, shape) for c in clicks if c.label is label]
-                )
-            )
-            for label in (Label.FOREGROUND, Label.BACKGROUND)
-        )
-        both = np.intersect1d(foreground, background)
-        f, b, c = (np.unravel_index(flat, shape) for flat in (foreground, background, both))
-        return f, b, c
 
     def _renew(self, mask: Mask, network_mask: Mask, changed: Box) -> None:
         """Filter whatever depends on a box of the network's mask, in place."""
@@ -260,12 +246,10 @@ class GuidedFilter:
             if radius == 0:
                 continue
             more = radius if grown else 0
-            places = torch.arange(part.start - more, part.stop + more)
-            counts = (places + radius).clamp(max=size - 1) - (places - radius).clamp(min=0) + 1
-            inside = (places >= 0) & (places < size)
+            along = _shares(size, radius)[part.start - more + radius : part.stop + more + radius]
             view = [1, 1, 1]
             view[axis] = -1
-            share = share * torch.where(inside, 1 / counts, 0.0).to(fields).view(view)
+            share = share * along.to(fields).view(view)
             fields = _window_sums(fields, axis + 1, 2 * radius + 1)
         return fields * share
 
@@ -314,10 +298,45 @@ class GuidedFilter:
         return grown((i, j, k), [int(reach / step) for step in self._spacing], shape)
 
 
+def _places_by_label(
+    clicks: Sequence[Click], near: Sequence[Indices], shape: Shape
+) -> tuple[Places, Places, Places]:
+    """Indices of the voxels near foreground clicks, near background clicks, near both.
+
+    Args:
+        clicks: The clicks.
+        near: Flat indices of what is near each of them. What is near several of a label comes out
+            several times.
+        shape: Size of the grid.
+    """
+    foreground, background = (
+        np.concatenate(
+            [np.zeros(0, dtype=np.intp)]
+            + [flat for click, flat in zip(clicks, near, strict=True) if click.label is label]
+        )
+        for label in (Label.FOREGROUND, Label.BACKGROUND)
+    )
+    both = np.intersect1d(foreground, background)
+    f, b, c = (np.unravel_index(flat, shape) for flat in (foreground, background, both))
+    return f, b, c
+
+
 def _slice_axis(spacing: Spacing) -> int:
     """The axis across slices: the one with the largest voxels, ``k`` among equals."""
     thick = [axis for axis in range(3) if spacing[axis] >= _NEARLY * max(spacing)]
     return thick[-1]
+
+
+@lru_cache(maxsize=64)
+def _shares(size: int, radius: int) -> Tensor:
+    """One over the number of voxels in the window round each place of an axis.
+
+    It is 0 for the places up to a radius outside. A click asks many times; nobody writes to them.
+    """
+    places = torch.arange(-radius, size + radius)
+    counts = (places + radius).clamp(max=size - 1) - (places - radius).clamp(min=0) + 1
+    inside = (places >= 0) & (places < size)
+    return torch.where(inside, 1 / counts, 0.0)
 
 
 def _window_sums(values: Tensor, axis: int, size: int) -> Tensor:

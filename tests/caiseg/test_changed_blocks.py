@@ -122,6 +122,16 @@ def test_no_logit_moves_farther_than_its_bound(network: CAISeg) -> None:
     assert float((moved / bound.clamp(min=1e-3)).max()) > 0.05, "a bound of no use"
 
 
+def test_a_bound_is_the_same_cells_by_cells(
+    network: CAISeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adjustment = adjusted(network, encoded(network), torch.zeros(SHAPE))
+    bound = AnswerBound(network.backbone.last_stage, network.feature_stride)
+    whole = bound(adjustment)
+    monkeypatch.setattr("caiseg.answer_bound._ROOM", 1000)
+    torch.testing.assert_close(bound(adjustment), whole)
+
+
 def test_what_is_tolerated_changes_no_side_or_hardly_a_probability() -> None:
     logits = 6 * torch.randn(20, 20, 20, generator=torch.Generator().manual_seed(0))
     for_mask, for_probability = tolerated_change(logits), tolerated_for_probability(logits)

@@ -22,7 +22,7 @@ def test_boxes_cover_all_windows_once_and_name_the_clicks_that_meet_them(
     windows = ClickWindows.around(torch.tensor(clicked), GRID, size)
     wanted = torch.zeros((len(clicked), *GRID), dtype=torch.bool)
     for click, voxel in enumerate(clicked):
-        box = windows.box(click)
+        box = windows.of_clicks[click]
         wanted[click][box] = True
         for part, place, wide, length in zip(box, voxel, size, GRID, strict=True):
             assert 0 <= part.start <= place < part.stop <= length
