@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 Box = tuple[slice, slice, slice]
 
+NOTHING: Box = (slice(0, 0), slice(0, 0), slice(0, 0))
+"""A box without a voxel."""
+
 
 def whole_box(shape: Sequence[int]) -> Box:
     """The box of a whole grid."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from caiseg.boxes import Box, grown, hull, meeting, moved, occupied, relative, whole_box
+from caiseg.boxes import NOTHING, Box, grown, hull, meeting, moved, occupied, relative, whole_box
 from caiseg.clicks import Click
 from caiseg.encoded_features import ClickAnswer, EncodedFeatures
 from caiseg.grids import Shape
@@ -26,7 +26,7 @@ from caiseg.unclaimed_zeros import unclaimed_array
 Mask = npt.NDArray[np.bool_]
 
 _PLANES = 8
-"""Planes whose foreground one box holds."""
+"""Planes that lie together in memory whose foreground one box holds."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class DisplayMasks:
         self._features = features
         self.edges = edges
         self._latest: DrawnAnswer | None = None
-        self.network_first = np.zeros(shape, dtype=bool) if edges is None else edges.empty()
+        self.network_first = self._empty(shape)
         logits = features.base_logits
         box = redrawn(logits, logits, whole_box(logits.shape))
         if box is not None:
@@ -102,7 +102,7 @@ class DisplayMasks:
             answer: To clicks; ``None`` for none.
             clicks: What it answers, on the display grid.
         """
-        mask = unclaimed_array(self.first.shape, np.bool_)  # most of a scan holds no lesion
+        mask = self._empty(self.first.shape)
         if answer is None:
             for box in self._first_boxes:
                 mask[box] = self.first[box]
@@ -121,6 +121,10 @@ class DisplayMasks:
         if self.edges is not None:
             self.edges.follow(part, drawn.part, drawn.network_mask, clicks)
         return mask
+
+    def _empty(self, shape: Shape) -> Mask:
+        """A mask without a voxel; most of a scan holds no lesion, and is not written to."""
+        return unclaimed_array(shape, np.bool_) if self.edges is None else self.edges.empty()
 
     def _drawn(
         self, answer: ClickAnswer, clicks: Sequence[Click], before: DrawnAnswer | None
@@ -158,7 +162,7 @@ class DisplayMasks:
         """The part of the display grid in which masks may change where the network's did."""
         if self.edges is not None:
             return self.edges.needed(boxes, clicks)
-        return hull(boxes) if boxes else (slice(0, 0), slice(0, 0), slice(0, 0))
+        return hull(boxes) if boxes else NOTHING
 
     @torch.inference_mode()
     def _differing(self, answer: ClickAnswer, before: DrawnAnswer | None, box: Box) -> Box | None:
@@ -174,9 +178,11 @@ class DisplayMasks:
 
 def _occupied_layers(mask: Mask) -> Iterator[Box]:
     """Boxes that hold a mask, a few planes each, so that little else is in them."""
-    i, j, k = whole_box(mask.shape)
-    for start in range(i.start, i.stop, _PLANES):
-        layer = (slice(start, min(start + _PLANES, i.stop)), j, k)
+    outer = int(np.argmax(mask.strides))
+    for start in range(0, mask.shape[outer], _PLANES):
+        parts = list(whole_box(mask.shape))
+        parts[outer] = slice(start, min(start + _PLANES, mask.shape[outer]))
+        layer = (parts[0], parts[1], parts[2])
         held = occupied(mask[layer])
         if held is not None:
             yield moved(held, layer)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from caiseg.answer_bound import AnswerBound, tolerated_change, tolerated_for_probability
-from caiseg.boxes import Box, hull, meeting, relative, whole_box
+from caiseg.boxes import NOTHING, Box, hull, meeting, relative, whole_box
 from caiseg.changed_blocks import BLOCK, BlockwiseLastStage, changed_blocks
 from caiseg.click_windows import ClickWindows
 from caiseg.feature_clustering import ClickCells, ClusteredAffinity
@@ -165,20 +165,25 @@ class EncodedFeatures:
             None if windows.size == self._grid.size else windows,
         )
         reach, blocks = [box for box, _ in windows.boxes], None
-        logits, part = unclaimed_zeros(self._base.shape, self.device), self._touched(reach)
-        logits[part] = self._base[part]
         if self.dense:
-            changed = self._answer_densely(logits, adjustment, reach)
+            changed = [self._grid.voxels_of(self._grid.grown(box, self._halo)) for box in reach]
         else:
             blocks = self._blocks(adjustment, reach, self._tolerated)
+            changed = _layers(blocks)
+        # Interpolation reads the voxels beside those that change.
+        part = self._grid.grown_voxels(hull(changed), 1) if changed else NOTHING
+        logits = unclaimed_zeros(self._base.shape, self.device)
+        logits[part] = self._base[part]
+        if blocks is None:
+            self._answer_densely(logits, adjustment, reach)
+        else:
             self._blockwise.update(logits, blocks, self.scan, adjustment)
-            changed = [self._grid.inside(box) for box in _layers(blocks)]
         return ClickAnswer(
             logits=self._grid.cut(logits),
             part=self._grid.inside(part),
             affinity=affinity,
             adjustment=adjustment,
-            changed=changed,
+            changed=[self._grid.inside(box) for box in changed],
             reach=reach,
             blocks=blocks,
         )
@@ -306,17 +311,11 @@ class EncodedFeatures:
         shares = torch.stack([self._blending.at(box, voxels) for box in self.boxes])
         return (shares[..., None] * heads).sum(0)
 
-    def _answer_densely(
-        self, logits: Tensor, adjustment: Adjustment, boxes: Sequence[Box]
-    ) -> list[Box]:
-        """Write the logits wherever clicks act, in place, and tell where that is."""
-        changed = []
+    def _answer_densely(self, logits: Tensor, adjustment: Adjustment, boxes: Sequence[Box]) -> None:
+        """Write the logits wherever clicks act, in place."""
         for box in boxes:
             cells = self._grid.grown(box, self._halo)
-            voxels = self._grid.voxels_of(cells)
-            logits[voxels] = self._logits_in(cells, adjustment)
-            changed.append(self._grid.inside(voxels))
-        return changed
+            logits[self._grid.voxels_of(cells)] = self._logits_in(cells, adjustment)
 
     def _blocks(self, adjustment: Adjustment, boxes: Sequence[Box], tolerated: Tensor) -> Tensor:
         """First voxels ``(n, 3)`` of the blocks that may change more than is tolerated."""
@@ -331,11 +330,6 @@ class EncodedFeatures:
             found = changed_blocks(bound, tolerated[voxels], first) // BLOCK
             wanted[tuple(found.T)] = True
         return torch.nonzero(wanted) * BLOCK
-
-    def _touched(self, reach: Sequence[Box]) -> Box:
-        """Whole blocks that may change where clicks act in some boxes, and the voxels beside."""
-        voxels = self._grid.voxels_of(self._grid.grown(hull(reach), self._halo))
-        return self._grid.grown_voxels(voxels, 2 * BLOCK)
 
     def _logits_in(self, cells: Box, adjustment: Adjustment | None = None) -> Tensor:
         """The last stage's logits in a box of cells, as if it had run on the whole scan."""

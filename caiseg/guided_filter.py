@@ -29,6 +29,7 @@ from torch.nn.functional import pad
 from caiseg.boxes import Box, grown, hull, meeting, moved, occupied, relative, whole_box
 from caiseg.clicks import Click, Label
 from caiseg.grids import Shape, Spacing
+from caiseg.unclaimed_zeros import unclaimed_array
 
 Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
@@ -107,9 +108,9 @@ class GuidedFilter:
     def empty(self) -> Mask:
         """A mask of the scan without a voxel, of the memory layout that is filtered fastest.
 
-        The voxels of a slice lie side by side.
+        The voxels of a slice lie side by side, and what is not written to claims no memory.
         """
-        outer = np.zeros(np.moveaxis(self._data, self._axis, 0).shape, dtype=bool)
+        outer = unclaimed_array(np.moveaxis(self._data, self._axis, 0).shape, np.bool_)
         laid: Mask = np.moveaxis(outer, 0, self._axis)
         return laid
 
@@ -120,7 +121,7 @@ class GuidedFilter:
             network_mask: ``(I, J, K)`` on the display grid, as the network gave it.
             clicks: The clicks that it answers, on the display grid.
         """
-        mask = np.zeros(network_mask.shape, dtype=bool)
+        mask = self.empty()
         held = occupied(network_mask)
         if held is not None:
             self._renew(mask, network_mask, held)

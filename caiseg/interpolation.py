@@ -169,7 +169,7 @@ def mask_to_model(
     if box is None:
         return result
     i, j, k = _read(box, mask.shape, model_shape)
-    part = torch.from_numpy(np.ascontiguousarray(mask[i, j, k]))
+    part = torch.from_numpy(mask[i, j, k].copy(order="K"))
     share = interpolate_box(part, box, mask.shape, model_shape, (i.start, j.start, k.start))
     result[box] = share >= 0.5
     return result

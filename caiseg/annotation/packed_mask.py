@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caiseg.boxes import Box, occupied
+from caiseg.boxes import NOTHING, Box, occupied
 from caiseg.errors import InvalidInput
 from caiseg.grids import Shape
+from caiseg.unclaimed_zeros import unclaimed_array
 from caiseg.volume import MAX_VOXELS
 
 BoolArray = NDArray[np.bool_]
@@ -51,7 +52,7 @@ class PackedMask:
             start: Where its first voxel lies on the grid.
             shape: Size of the grid.
         """
-        box = occupied(crop) or (slice(0, 0), slice(0, 0), slice(0, 0))
+        box = occupied(crop) or NOTHING
         inside = crop[box]
         bits = np.packbits(inside.ravel(order="F"), bitorder="little")
         first = triple(s + axis.start for s, axis in zip(start, box, strict=True))
@@ -84,7 +85,8 @@ class PackedMask:
 
     def unpack(self) -> BoolArray:
         """The dense mask, of shape ``(I, J, K)``."""
-        mask: NDArray[np.bool_] = np.zeros(self.shape, dtype=bool)
+        laid = unclaimed_array(self.shape[::-1], np.bool_)
+        mask: BoolArray = laid.transpose()  # in the order of the bits
         mask[self.box] = self.crop()
         return mask
 
