@@ -229,7 +229,7 @@ def _places(shape: torch.Size, blocks: Tensor) -> tuple[Tensor, Tensor | None]:
     for axis, length in enumerate(shape):
         flat = flat * length + blocks[:, axis]
         along = along * length + _on_axis(steps, axis)
-        if length % BLOCK > 0:
+        if length % BLOCK > 0 and int(blocks[:, axis].max()) + BLOCK > length:
             voxels = blocks[:, axis, None, None, None] + _on_axis(steps, axis)
             insides.append(voxels < length)
     places = flat[:, None, None, None] + along
