@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-
 from caiseg.errors import InvalidInput
+from caiseg.modality import modality_of
 from caiseg.preprocessing import Intensities
 from caiseg.volume import Volume
 from train.manifest import Case
-
-AIR_BELOW = -200
-"""Hounsfield units: fat lies above, lung and air below; no other modality reaches that far."""
-AIR_SHARE = 0.05
 
 
 def check_modality(
@@ -37,15 +29,11 @@ def check_modality(
     Raises:
         InvalidInput: It is.
     """
-    found = case.modality or ("CT" if shows_air(volume.data) else None)
+    # What speaks for MR is only that nothing is negative, too little to refuse a case.
+    found = case.modality or ("CT" if modality_of(volume.data) == "CT" else None)
     if found is not None and modality not in (None, "any", found):
         source = "is marked" if case.modality else "has the intensities of"
         raise InvalidInput(
             f"Case {case.name}: the scan {source} {found}, and {asked_by} for {modality}; "
             f"{instead} for {found}, or leave it out."
         )
-
-
-def shows_air(data: npt.NDArray[Any]) -> bool:
-    """Whether intensities are Hounsfield units: a good share of any CT is air."""
-    return bool(np.mean(data < AIR_BELOW) >= AIR_SHARE)

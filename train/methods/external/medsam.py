@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from caiseg.clicks import Click, Label, check_inside
+from caiseg.modality import modality_of
 from caiseg.predictor import choose_device
 from caiseg.volume import Volume
-from train.evaluation.modality import shows_air
 from train.methods.base import LoadedMethod, Segmentation
 from train.methods.external.library import (
     fill_with_weights,
@@ -118,7 +118,7 @@ class MedSAMScan:
 
 def _window(data: npt.NDArray[Any]) -> tuple[float, float]:
     """MedSAM's own: soft tissue for CT, all but the extremes of what is above 0 otherwise."""
-    if shows_air(data):
+    if modality_of(data) == "CT":
         return SOFT_TISSUE_HU
     shown = data[data > 0]
     low, high = np.percentile(shown if shown.size else data, (0.5, 99.5))
