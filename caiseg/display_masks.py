@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from caiseg.boxes import NOTHING, Box, grown, hull, meeting, moved, occupied, relative, whole_box
+from caiseg.click_answer import ClickAnswer
 from caiseg.clicks import Click
-from caiseg.encoded_features import ClickAnswer, EncodedFeatures
+from caiseg.encoded_features import EncodedFeatures
 from caiseg.grids import Shape
 from caiseg.guided_filter import GuidedFilter
 from caiseg.interpolation import reached, redrawn, write_mask

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,8 +18,9 @@ from torch import Tensor
 from caiseg.answer_bound import AnswerBound, tolerated_change, tolerated_for_probability
 from caiseg.boxes import NOTHING, Box, hull, meeting, relative, whole_box
 from caiseg.changed_blocks import BLOCK, BlockwiseLastStage, changed_blocks
+from caiseg.click_answer import ClickAnswer
 from caiseg.click_windows import ClickWindows
-from caiseg.feature_clustering import ClickCells, ClusteredAffinity
+from caiseg.feature_clustering import ClickCells
 from caiseg.feature_grid import FeatureGrid, within
 from caiseg.interaction_guided import Adjustment
 from caiseg.interpolation import redrawn
@@ -28,30 +28,6 @@ from caiseg.network import CAISeg
 from caiseg.patch_encoding import PatchEncoder
 from caiseg.patches import Blending, pad_to, padded_size, patch_boxes, scan_size
 from caiseg.unclaimed_zeros import unclaimed_zeros
-
-
-@dataclass(frozen=True)
-class ClickAnswer:
-    """What clicks gave; whoever reads it leaves it as it is.
-
-    Attributes:
-        logits: Foreground logits ``(I, J, K)``, as far as they are filled in; see
-            :meth:`EncodedFeatures.logits`.
-        part: Box of the model grid that is filled in: all that changed, and the voxels beside it.
-        affinity: Clustered affinity map on the grid of ``F``.
-        adjustment: What the clicks add to ``F``.
-        changed: Boxes of the model grid outside of which the answer without clicks stands.
-        reach: Boxes of the grid of ``F`` in which the clicks act.
-        blocks: First voxels ``(n, 3)`` of the blocks that were computed; ``None`` for everything.
-    """
-
-    logits: Tensor
-    part: Box
-    affinity: ClusteredAffinity
-    adjustment: Adjustment
-    changed: list[Box]
-    reach: list[Box]
-    blocks: Tensor | None
 
 
 class EncodedFeatures:

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from caiseg.boxes import whole_box
 from caiseg.checkpoint import CheckpointInfo, load_checkpoint
+from caiseg.click_answer import ClickAnswer
 from caiseg.clicked_pieces import keep_clicked_pieces
 from caiseg.clicks import Click, check_inside
 from caiseg.device_memory import Attempt, check_room, encode_within_memory
 from caiseg.display_masks import DisplayMasks
-from caiseg.encoded_features import ClickAnswer, EncodedFeatures
+from caiseg.encoded_features import EncodedFeatures
 from caiseg.errors import InvalidInput
 from caiseg.grids import ScanGrids, Shape
 from caiseg.growing_mask import GrowingMask

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from caiseg import CAISegPredictor, Click, EncodedScan, Label, Volume, load_volume
 from caiseg.boxes import Box, whole_box
+from caiseg.click_answer import ClickAnswer
 from caiseg.display_masks import DisplayMasks
-from caiseg.encoded_features import ClickAnswer
 from caiseg.guided_filter import GuidedFilter, GuidedFilterConfig
 from tests.networks import write_scan, write_small_checkpoint
 

@@ -8,7 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from caiseg.encoded_features import ClickAnswer, EncodedFeatures
+from caiseg.click_answer import ClickAnswer
+from caiseg.encoded_features import EncodedFeatures
 from caiseg.network import CAISeg
 from caiseg.patches import blending_window, pad_to_strides, patch_boxes
 from train.methods.click_maps import ClickPoints
