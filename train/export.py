@@ -17,8 +17,9 @@ from train.card import model_card
 from train.config import ExperimentConfig
 from train.evaluation.report import figures_for_card
 from train.files import replacing
-from train.methods.checkpoints import save_network
+from train.methods.checkpoints import load_network, save_network
 from train.methods.trainable import build_network
+from train.provenance import started_from
 from train.run_folder import RunFolder
 
 SUFFIX = ".safetensors"
@@ -30,10 +31,10 @@ class ExportOptions:
     """What may be done to the weights of a run before they are served.
 
     Attributes:
-        average: Other runs that started from one another; the mean of all their weights is
-            written. It generalises better than each alone where their curves differ: one late run
-            gives the better first mask, an early one listens better to clicks (Wortsman et al.
-            2022, "Model soups").
+        average: Other runs, or checkpoints, that started from one another; the mean of all their
+            weights is written. It generalises better than each alone where their curves differ: one
+            late run gives the better first mask, an early one listens better to clicks (Wortsman et
+            al. 2022, "Model soups").
         query_scale: Factor on the shared linear layer of the Feature Clustering Block. Below 1 a
             click speaks for voxels that resemble its own less. A training that has come to know its
             scans meets small errors only and learns a short reach; new scans have larger ones.
@@ -70,13 +71,16 @@ def export(
     config = ExperimentConfig.model_validate_json(best["config"])
     if options.query_scale != 1 and config.method != CAISEG:
         raise InvalidInput(f"--query-scale changes what {config.method} does not have; drop it.")
-    weights = _mean([best["network"], *(_weights_like(best, other) for other in options.average)])
+    averaged = [best["network"]]
+    for number, other in enumerate(options.average, start=2):
+        kind = "checkpoint" if other.suffix == SUFFIX else "run"
+        also, provenance[f"averaged with {kind} {number}"] = _weights_of(other)
+        averaged.append(_like(best["network"], also, other))
+    weights = _mean(averaged)
     if options.query_scale != 1:
         for name in ("weight", "bias"):
             weights[f"interaction.clustering.projection.{name}"] *= options.query_scale
         provenance["query scale at export"] = options.query_scale
-    for number, other in enumerate(options.average, start=2):
-        provenance[f"averaged with run {number}"] = _best_of(other)[1]
     network = build_network(config.method, config.network)
     network.load_state_dict(weights)
     info = CheckpointInfo(
@@ -118,13 +122,21 @@ def _best_of(run: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return best, folder.read_provenance() | done
 
 
-def _weights_like(best: dict[str, Any], other: Path) -> dict[str, Tensor]:
-    weights: dict[str, Tensor] = _best_of(other)[0]["network"]
-    sizes = {name: tensor.shape for name, tensor in best["network"].items()}
+def _weights_of(other: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights of a checkpoint, or the best of a run, and how they were made."""
+    if other.suffix == SUFFIX:
+        network, info = load_network(other)
+        return network.state_dict(), started_from(other, info)
+    best, provenance = _best_of(other)
+    return best["network"], provenance
+
+
+def _like(network: dict[str, Tensor], weights: dict[str, Tensor], other: Path) -> dict[str, Tensor]:
+    sizes = {name: tensor.shape for name, tensor in network.items()}
     if {name: tensor.shape for name, tensor in weights.items()} != sizes:
         raise InvalidInput(
-            f"{other} holds another network, which cannot be averaged; name runs that started from "
-            "one another."
+            f"{other} holds another network, which cannot be averaged; name runs or checkpoints "
+            "that started from one another."
         )
     return weights
 

@@ -107,6 +107,23 @@ def test_the_mean_of_two_runs_is_written_and_both_are_named(run: Path, tmp_path:
         assert commit in out.with_suffix(".md").read_text(encoding="utf-8")
 
 
+def test_a_checkpoint_is_averaged_with_the_run_that_started_from_it(
+    run: Path, tmp_path: Path
+) -> None:
+    served = tmp_path / "served.safetensors"
+    export(run, served, options=ExportOptions(query_scale=0.5))
+    out = tmp_path / "mean.safetensors"
+    export(run, out, options=ExportOptions(average=(served,)))
+    best = torch.load(RunFolder(run).best_path, weights_only=True)["network"]
+    before, checkpoint = load_checkpoint(served), load_checkpoint(out)
+
+    for name, tensor in checkpoint.network.state_dict().items():
+        mean = (best[name] + before.network.state_dict()[name]) / 2
+        torch.testing.assert_close(tensor, mean.half().float())
+    made = checkpoint.info.provenance["averaged with checkpoint 2"]
+    assert before.sha256.startswith(made["sha256"])
+
+
 def test_the_query_scale_changes_the_affinity_alone(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "small.safetensors"
     export(run, out, options=ExportOptions(query_scale=0.5))

@@ -18,7 +18,7 @@ def export_command(
     ] = None,
     average: Annotated[
         list[Path] | None,
-        typer.Option(help="Another run, to average weights with; may be repeated."),
+        typer.Option(help="Another run or checkpoint, to average weights with; may be repeated."),
     ] = None,
     query_scale: Annotated[
         float, typer.Option(min=0.01, max=100, help="Below 1 a click reaches farther.")
