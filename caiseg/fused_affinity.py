@@ -135,13 +135,16 @@ class _Projection:
         self._mask_weight = layer.weight @ fusion.weight.flatten(1)
         # Where the channels of a cell lie side by side in memory, this copies nothing.
         self._cells = features.movedim(0, -1)
-        self._mask = previous_mask
         self._region = region
         missing = [
             (int(axis.start == 0), int(axis.stop == size))
             for axis, size in zip(region, previous_mask.shape, strict=True)
         ]
-        around = previous_mask[grown(region, (1, 1, 1), previous_mask.shape)].float()
+        beside = grown(region, (1, 1, 1), previous_mask.shape)
+        around = previous_mask[beside].float()
+        held = occupied((around > 0).cpu().numpy())
+        # The cells to which the mask adds something.
+        self._masked = held and grown(moved(held, beside), (1, 1, 1), previous_mask.shape)
         near = nn.functional.pad(around, [width for pair in reversed(missing) for width in pair])
         for axis in range(3):
             near = near.unfold(axis, 3, 1)
@@ -158,7 +161,7 @@ class _Projection:
     def of(self, part: Box) -> Tensor:
         """Rows ``(n_h, d, L)`` of the cells of a part of the grid."""
         rows = self._without_mask(self._cells[part])
-        masked = self._masked(part)
+        masked = None if self._masked is None else meeting(self._masked, part)
         if masked is not None:
             near = self._windows[relative(masked, self._region)].flatten(3).flatten(0, 2)
             shape = [axis.stop - axis.start for axis in part]
@@ -170,16 +173,6 @@ class _Projection:
     def _without_mask(self, features: Tensor) -> Tensor:
         """Rows ``(C, L)`` of features ``(..., C)``."""
         return torch.addmm(self._bias, self._weight, features.float().flatten(0, -2).T)
-
-    def _masked(self, part: Box) -> Box | None:
-        """The box of a part's cells to which the mask adds something."""
-        i, j, k = grown(part, (1, 1, 1), self._mask.shape)
-        held = occupied((self._mask[i, j, k] > 0).cpu().numpy())
-        if held is None:
-            return None
-        inside = moved(held, (i, j, k))
-        first, second, third = (slice(axis.start - 1, axis.stop + 1) for axis in inside)
-        return meeting((first, second, third), part)
 
     def _by_head(self, rows: Tensor) -> Tensor:
         split: Tensor = rows.unflatten(0, (self._heads, -1))
