@@ -18,7 +18,7 @@ SAME_HOWEVER_SPLIT: dict[str, Any] = {
     "network": {"drop_path": 0.0},
     "clicks": {"rounds": [1, 1]},
     # Adam makes a rounding error in a gradient near 0 as large a step as any.
-    "schedule": {"pretrain_epochs": 1, "epochs": 2, "learning_rate": 1e-4},
+    "schedule": {"pretrain_epochs": 1, "epochs": 2, "learning_rate": 1e-5},
 }
 """A training that is the same however its batches are divided."""
 
