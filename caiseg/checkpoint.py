@@ -51,6 +51,8 @@ class CheckpointInfo(BaseModel):
     """How far from itself a click acts, along every axis; half a patch's size when left out."""
     clicked_pieces: bool = False
     """Whether clicks bring in only pieces that somebody asked for."""
+    local_changes: bool = False
+    """Whether a click changes the mask only near itself."""
     provenance: dict[str, Any] = Field(default_factory=dict)
     """How the weights were made: data, split hash, epochs, command, time, hardware, commit."""
     figures: dict[str, Any] = Field(default_factory=dict)

@@ -24,7 +24,8 @@ from caiseg.errors import InvalidInput
 from caiseg.grids import ScanGrids, Shape
 from caiseg.growing_mask import GrowingMask
 from caiseg.guided_filter import GuidedFilter, GuidedFilterConfig
-from caiseg.interpolation import interpolate_box, mask_to_model
+from caiseg.interpolation import interpolate_box, mask_to_model, reached
+from caiseg.local_changes import keep_changes_local
 from caiseg.network import CAISeg
 from caiseg.preprocessing import PreprocessingConfig, preprocess
 from caiseg.resampling import resample_to_display
@@ -93,8 +94,9 @@ class SegmentationResult:
     def mask(self) -> npt.NDArray[np.bool_]:
         """``Ŷ``: bool ``(I, J, K)``, where the foreground is more likely than not.
 
-        Its border follows the scan's edges, and pieces that nobody clicked are left out, where the
-        checkpoint asks for that (:mod:`caiseg.guided_filter`, :mod:`caiseg.clicked_pieces`).
+        Its border follows the scan's edges, nothing changed far from a click, and pieces that
+        nobody clicked are left out, where the checkpoint asks for that
+        (:mod:`caiseg.guided_filter`, :mod:`caiseg.local_changes`, :mod:`caiseg.clicked_pieces`).
         """
         return self._scan.masks.of(self._answer, self._clicks)
 
@@ -156,6 +158,8 @@ class CAISegPredictor:
             out.
         clicked_pieces: Whether clicks bring in only pieces that somebody asked for, see
             :mod:`caiseg.clicked_pieces`.
+        local_changes: Whether a click changes the mask only near itself, see
+            :mod:`caiseg.local_changes`.
         info: What the checkpoint says about itself.
         checkpoint_hash: SHA-256 of the checkpoint file.
         dense: Whether a click runs VNet's last stage on whole patches instead of on the blocks
@@ -171,6 +175,7 @@ class CAISegPredictor:
         guided_filter: GuidedFilterConfig | None = None,
         reach_mm: float | None = None,
         clicked_pieces: bool = False,
+        local_changes: bool = False,
         info: CheckpointInfo | None = None,
         checkpoint_hash: str = "",
         dense: bool | None = None,
@@ -181,6 +186,7 @@ class CAISegPredictor:
         self.guided_filter = guided_filter
         self.reach_mm = reach_mm
         self.clicked_pieces = clicked_pieces
+        self.local_changes = local_changes
         self.info = info
         self.checkpoint_hash = checkpoint_hash
         self.dense = dense
@@ -207,6 +213,7 @@ class CAISegPredictor:
             guided_filter=checkpoint.info.guided_filter,
             reach_mm=checkpoint.info.click_reach_mm,
             clicked_pieces=checkpoint.info.clicked_pieces,
+            local_changes=checkpoint.info.local_changes,
             info=checkpoint.info,
             checkpoint_hash=checkpoint.sha256,
         )
@@ -307,12 +314,16 @@ class CAISegPredictor:
         features = scan.features
         labels = torch.tensor([int(click.label) for click in clicks], device=features.device)
         places = torch.from_numpy(voxels).to(features.device)
+        near = features.near(places)
         if previous_mask is None:
             mask = torch.zeros(features.shape)
         else:
-            mask = mask_to_model(previous_mask, features.shape, features.near(places))
+            mask = mask_to_model(previous_mask, features.shape, near)
         answer = features.answer(places, labels, mask.to(features.device))
         result = SegmentationResult(scan, answer, tuple(clicks))
+        if self.local_changes and previous_mask is not None:
+            part = reached(near, features.shape, scan.shape)
+            keep_changes_local(result.mask, clicks, previous_mask, scan.grids.display.spacing, part)
         if self.clicked_pieces:
             keep_clicked_pieces(result.mask, clicks, previous_mask)
         return result

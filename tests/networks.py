@@ -26,6 +26,7 @@ def write_small_checkpoint(
     guided_filter: GuidedFilterConfig | None = None,
     modality: Intensities = "MR",
     clicked_pieces: bool = False,
+    local_changes: bool = False,
 ) -> Path:
     """Save an untrained network of a few thousand weights."""
     torch.manual_seed(seed)
@@ -38,6 +39,7 @@ def write_small_checkpoint(
         ),
         guided_filter=guided_filter,
         clicked_pieces=clicked_pieces,
+        local_changes=local_changes,
     )
     save_checkpoint(path, network, info)
     return path

@@ -21,7 +21,7 @@ from train.methods.checkpoints import load_network, save_network
 
 WORDS = {"name", "description", "anatomy", "lesion", "licence"}
 """What says something about the weights and changes no mask."""
-MASKS = {"guided_filter", "click_reach_mm", "clicked_pieces"}
+MASKS = {"guided_filter", "click_reach_mm", "clicked_pieces", "local_changes"}
 """What changes masks, so that figures measured before hold no longer."""
 
 

@@ -7,6 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from caiseg.checkpoint import CheckpointInfo
+from caiseg.local_changes import MARGIN_MM, TIMES_DEPTH
+
+LOCALLY = (
+    f"within {TIMES_DEPTH:g} times its distance from the border of the mask before and "
+    f"{MARGIN_MM:g} mm more"
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,7 @@ def model_card(
                     if info.clicked_pieces
                     else {}
                 ),
+                **({"a click changes the mask": LOCALLY} if info.local_changes else {}),
             }
         ),
     ]

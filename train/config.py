@@ -287,6 +287,9 @@ class ExperimentConfig(Section):
     """Whether clicks of the checkpoint bring in only pieces that somebody asked for: those that
     hold a foreground click or touch the mask before. Training does not see it; it is for networks
     that outline whatever is clicked, and also a little of what looks alike."""
+    local_changes: bool = False
+    """Whether a click of the checkpoint changes the mask only near itself, the farther the deeper
+    it lies in what is wrong; see :mod:`caiseg.local_changes`. Training does not see it."""
     data: DataConfig
     augmentation: AugmentationConfig = AugmentationConfig()
     clicks: ClickConfig = ClickConfig()

@@ -95,6 +95,7 @@ def export(
         guided_filter=config.guided_filter,
         click_reach_mm=config.click_reach_mm,
         clicked_pieces=config.clicked_pieces,
+        local_changes=config.local_changes,
         provenance={
             **provenance,
             "experiment": json.loads(best["config"]),

@@ -76,6 +76,7 @@ TABLE = [
     everywhere("network.exclusive", False, "eq. 3: both adjustments are added"),
     everywhere("network.norm", "instance", "IV-B1: not mentioned; batches of 2 are few"),
     everywhere("guided_filter", None, "III: not mentioned"),
+    everywhere("local_changes", False, "eq. 3: wherever something resembles a click"),
     everywhere("clicked_pieces", False, "eq. 3: whatever resembles a click may follow it"),
     everywhere("click_reach_mm", None, "eq. 5: every voxel has an affinity to every click"),
     # Clicks.

@@ -68,6 +68,16 @@ def test_the_reach_of_a_click_is_set_and_shown(checkpoint: Path) -> None:
     assert CAISegPredictor.from_checkpoint(checkpoint).reach_mm == 40
 
 
+def test_local_changes_are_set_and_shown(checkpoint: Path) -> None:
+    local = amend(checkpoint, checkpoint, ["local_changes=true"])
+
+    assert local.local_changes
+    assert local.figures == {}, "they were of other masks"
+    card = checkpoint.with_suffix(".md").read_text("utf-8")
+    assert "| a click changes the mask | within 4 times its distance from the border" in card
+    assert CAISegPredictor.from_checkpoint(checkpoint).local_changes
+
+
 def test_masks_of_clicked_pieces_alone_are_set_and_shown(checkpoint: Path) -> None:
     tidy = amend(checkpoint, checkpoint, ["clicked_pieces=true"])
 
