@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections.abc import Iterator, Sequence
@@ -175,10 +176,11 @@ def test_memory_stays_flat_over_hundreds_of_uploads(server: ServerProcess, folde
     with httpx.Client(base_url=server.url, timeout=120) as client:
         for count in range(1, UPLOADS + 1):
             upload(client, content)
-            if count in (SETTLED, UPLOADS):
+            if count in (SETTLED, (SETTLED + UPLOADS) // 2, UPLOADS):
                 resident.append(process.memory_info().rss / 2**20)
-    before, after = resident
-    assert after - before < GROWTH_MIB, f"{before:.0f} MiB became {after:.0f} MiB"
+    # What leaks grows all the time; a thread that is first used late claims memory once.
+    growth = min(after - before for before, after in itertools.pairwise(resident))
+    assert growth < GROWTH_MIB / 2, f"MiB, after so many uploads and more: {resident}"
 
 
 def test_the_log_names_no_file_and_nobody(server: ServerProcess, folder: Path) -> None:
