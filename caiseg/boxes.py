@@ -52,6 +52,14 @@ def grown(box: Box, by: Sequence[int], shape: Sequence[int]) -> Box:
     return i, j, k
 
 
+def around(
+    voxel: Sequence[int], reach_mm: float, spacing: Sequence[float], shape: Sequence[int]
+) -> Box:
+    """The box of the voxels of a grid that may lie within so many mm of one."""
+    i, j, k = (slice(place, place + 1) for place in voxel)
+    return grown((i, j, k), [int(reach_mm / step) for step in spacing], shape)
+
+
 def moved(box: Box, into: Box) -> Box:
     """A box of a part of a grid, as one of the grid."""
     i, j, k = (

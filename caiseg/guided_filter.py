@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.functional import pad
 
-from caiseg.boxes import Box, grown, hull, meeting, moved, occupied, relative, whole_box
+from caiseg.boxes import Box, around, grown, hull, meeting, moved, occupied, relative, whole_box
 from caiseg.clicks import Click, Label
 from caiseg.grids import Shape, Spacing
 from caiseg.unclaimed_zeros import unclaimed_array
@@ -103,7 +103,9 @@ class GuidedFilter:
         """
         shape = self._data.shape
         held = [self._grown(self._grown(box, shape), shape) for box in boxes]
-        return hull(held + [self._around(c.voxel, self._config.click_mm, shape) for c in clicks])
+        return hull(
+            held + [around(c.voxel, self._config.click_mm, self._spacing, shape) for c in clicks]
+        )
 
     def empty(self) -> Mask:
         """A mask of the scan without a voxel, of the memory layout that is filtered fastest.
@@ -282,7 +284,7 @@ class GuidedFilter:
 
     def _ball(self, centre: Shape, reach: float, shape: Shape) -> Indices:
         """Flat indices of the voxels within so many mm of one."""
-        box = self._around(centre, reach, shape)
+        box = around(centre, reach, self._spacing, shape)
         i, j, k = (np.arange(part.start, part.stop) for part in box)
         away = [
             ((places - place) * step) ** 2
@@ -292,11 +294,6 @@ class GuidedFilter:
         places = tuple(axis[index] for axis, index in zip((i, j, k), inside, strict=True))
         flat: Indices = np.ravel_multi_index(places, shape)
         return flat
-
-    def _around(self, centre: Shape, reach: float, shape: Shape) -> Box:
-        """The box of the voxels that may lie within so many mm of one."""
-        i, j, k = (slice(place, place + 1) for place in centre)
-        return grown((i, j, k), [int(reach / step) for step in self._spacing], shape)
 
 
 def _places_by_label(

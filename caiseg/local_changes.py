@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from caiseg.boxes import Box, grown, meeting, relative
+from caiseg.boxes import Box, around, meeting, relative
 from caiseg.clicks import Click, Label
 from caiseg.grids import Shape, Spacing
 
@@ -48,8 +48,8 @@ def keep_changes_local(
     disobeyed = [c for c in clicks if bool(before[c.voxel]) != (c.label is Label.FOREGROUND)]
     near = np.zeros([axis.stop - axis.start for axis in part], dtype=bool)
     for click in disobeyed:
-        reach = TIMES_DEPTH * _depth(before, click.voxel, spacing) + MARGIN_MM
-        box = part if math.isinf(reach) else _around(click.voxel, reach, spacing, mask.shape)
+        reach = TIMES_DEPTH * _depth(before, click.voxel, spacing, part) + MARGIN_MM
+        box = part if math.isinf(reach) else around(click.voxel, reach, spacing, mask.shape)
         inside = meeting(box, part)
         if inside is not None:
             near[relative(inside, part)] |= _distances(click.voxel, spacing, inside) <= reach**2
@@ -57,24 +57,19 @@ def keep_changes_local(
         np.copyto(mask[part], before[part], where=~near)
 
 
-def _depth(mask: Mask, voxel: Shape, spacing: Spacing) -> float:
-    """Distance in mm from a voxel to the nearest one of the other label; infinite without one."""
+def _depth(mask: Mask, voxel: Shape, spacing: Spacing, part: Box) -> float:
+    """Distance in mm from a voxel to the nearest of the other label; infinite without one."""
     looked = _FIRST_LOOK
     while True:
         far = looked * min(spacing)
-        box = _around(voxel, far, spacing, mask.shape)
-        squares = _distances(voxel, spacing, box)[mask[box] != mask[voxel]]
-        nearest = math.sqrt(squares.min()) if squares.size else math.inf
-        whole = all(axis == slice(0, size) for axis, size in zip(box, mask.shape, strict=True))
-        if nearest <= far or whole:
+        box = meeting(around(voxel, far, spacing, mask.shape), part) or part
+        others = mask[box] != mask[voxel]
+        nearest = math.inf
+        if others.any():
+            nearest = math.sqrt(_distances(voxel, spacing, box)[others].min())
+        if nearest <= far or box == part:
             return nearest
         looked *= 2
-
-
-def _around(voxel: Shape, reach_mm: float, spacing: Spacing, shape: Sequence[int]) -> Box:
-    """The box of the voxels that may lie within so many mm of one."""
-    i, j, k = (slice(place, place + 1) for place in voxel)
-    return grown((i, j, k), [int(reach_mm / step) for step in spacing], shape)
 
 
 def _distances(voxel: Shape, spacing: Spacing, box: Box) -> npt.NDArray[np.float64]:
