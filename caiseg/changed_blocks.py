@@ -168,8 +168,8 @@ class _Raised:
             for _ in range(3)
         ]
         self._cells = [
-            voxels.div(step, rounding_mode="floor") + halo
-            for voxels, step, halo in zip(near, stride, self._halo, strict=True)
+            places.div(step, rounding_mode="floor") + halo
+            for places, step, halo in zip(near, stride, self._halo, strict=True)
         ]
         within = torch.zeros((), dtype=torch.long, device=blocks.device)
         for axis, step in enumerate(stride):

@@ -203,10 +203,10 @@ class GuidedFilter:
         """Filter whatever depends on a box of the network's mask, in place."""
         for slab in self._slabs(self._grown(changed, mask.shape)):
             mask[slab] = False  # as everything farther than two radii from the network's mask
-            around = self._grown(slab, mask.shape)
-            held = occupied(network_mask[around])
+            wide = self._grown(slab, mask.shape)
+            held = occupied(network_mask[wide])
             if held is not None:
-                near = self._grown(moved(held, around), mask.shape)
+                near = self._grown(moved(held, wide), mask.shape)
                 part = meeting(slab, near)
                 if part is not None:
                     mask[part] = self._filtered(network_mask, part)
